@@ -1,0 +1,80 @@
+import { entryName } from './entry.ts'
+import type { ContentHeaders, MetadataLimits, RemoteObject } from './provider.ts'
+
+/** What is kept with a body besides its bytes: headers and the user's metadata (lower-case names, Unicode values). */
+export interface Attributes extends ContentHeaders {
+  readonly metadata: Readonly<Record<string, string>>
+}
+
+/** Holds, encoded, the metadata that a provider cannot hold as it is. See FORMAT.md. */
+export const packedName = 'holdfast_meta'
+
+/** Our own entry is counted at its longest when user metadata is measured: etag with parts, largest sizes. */
+export const longestEntryBytes: number = entryName.length + 150
+
+/** The metadata as this provider is given it: what it can hold as it is, the rest encoded in one entry, and our own entry. */
+export function packMetadata(
+  metadata: Readonly<Record<string, string>>,
+  entry: string,
+  limits: MetadataLimits,
+): Readonly<Record<string, string>> {
+  const stored: Record<string, string> = Object.create(null)
+  const rest: [string, string][] = []
+  for (const [name, value] of Object.entries(metadata)) {
+    if (limits.holds(name, value)) stored[name] = value
+    else rest.push([name, value])
+  }
+  if (rest.length > 0) {
+    rest.sort(([a], [b]) => (a < b ? -1 : 1))
+    stored[packedName] = Buffer.from(JSON.stringify(rest), 'utf8').toString('base64url')
+  }
+  stored[entryName] = entry
+  return stored
+}
+
+/** The user's metadata out of what a provider holds. What the reserved entry cannot give back is left as it is stored. */
+export function unpackMetadata(stored: Readonly<Record<string, string>>): Readonly<Record<string, string>> {
+  const metadata: Record<string, string> = Object.create(null)
+  for (const [name, value] of Object.entries(stored)) {
+    if (name === entryName) continue
+    const packed = name === packedName ? readPacked(value) : undefined
+    if (packed === undefined) metadata[name] = value
+    else for (const [inner, text] of packed) metadata[inner] = text
+  }
+  return metadata
+}
+
+function readPacked(value: string): [string, string][] | undefined {
+  try {
+    const pairs: unknown = JSON.parse(Buffer.from(value, 'base64url').toString('utf8'))
+    const isPair = (pair: unknown): pair is [string, string] =>
+      Array.isArray(pair) && pair.length === 2 && pair.every(part => typeof part === 'string')
+    return Array.isArray(pairs) && pairs.every(isPair) ? pairs : undefined
+  } catch {
+    return undefined
+  }
+}
+
+/** Bytes that this metadata takes at a provider, with our own entry at its longest. */
+export function metadataBytes(metadata: Readonly<Record<string, string>>, limits: MetadataLimits): number {
+  let bytes = longestEntryBytes
+  for (const [name, value] of Object.entries(packMetadata(metadata, '', limits))) {
+    if (name !== entryName) bytes += Buffer.byteLength(name) + Buffer.byteLength(value)
+  }
+  return bytes
+}
+
+export function attributesOf(object: RemoteObject): Attributes {
+  return { ...object.headers, metadata: unpackMetadata(object.metadata) }
+}
+
+const headerNames = ['contentType', 'cacheControl', 'contentDisposition', 'contentEncoding', 'contentLanguage'] as const
+
+export function sameAttributes(a: Attributes, b: Attributes): boolean {
+  const names = Object.keys(a.metadata)
+  return (
+    headerNames.every(name => a[name] === b[name]) &&
+    names.length === Object.keys(b.metadata).length &&
+    names.every(name => Object.hasOwn(b.metadata, name) && a.metadata[name] === b.metadata[name])
+  )
+}

@@ -1,0 +1,50 @@
+/** Time, from outside: what waits takes a signal and stops at once with the signal's own reason. */
+export interface Clock {
+  /** Wall clock, milliseconds since 1970. May jump. */
+  now(): number
+  /** Milliseconds since some moment of this process; never jumps. */
+  monotonic(): number
+  /** Does not keep the process alive. */
+  sleep(ms: number, signal?: AbortSignal): Promise<void>
+}
+
+/** Chance, from outside. */
+export interface Random {
+  /** 0 <= n < 1. */
+  number(): number
+  /** `bytes` random bytes as hex: ids. */
+  hex(bytes: number): string
+}
+
+/** The file system, as far as the stage needs it. Errors are Node's, with their `code`. */
+export interface Disk {
+  /** A new file, mode 0600; fails if there is one, or a link. */
+  create(path: string): Promise<DiskFile>
+  read(path: string): Promise<DiskFile>
+  rename(from: string, to: string): Promise<void>
+  /** A second name for the same file. */
+  link(from: string, to: string): Promise<void>
+  /** No error where there is none. */
+  unlink(path: string): Promise<void>
+  /** Mode 0700, parents too. */
+  makeDirectory(path: string): Promise<void>
+  /** File names and nothing else, in no order. */
+  names(directory: string): Promise<string[]>
+  /** `undefined` where there is none. */
+  stat(path: string): Promise<{ size: number; modifiedMs: number } | undefined>
+  /** The names in the directory are on disk when this resolves. */
+  syncDirectory(path: string): Promise<void>
+  /** The type number of Linux's statfs, and the free bytes. */
+  fileSystem(path: string): Promise<{ type: number; freeBytes: number }>
+}
+
+export interface DiskFile extends AsyncDisposable {
+  /** All of it, however many calls that takes. */
+  write(bytes: Uint8Array, position: number): Promise<void>
+  /** Bytes read, 0 at the end. */
+  read(into: Uint8Array, position: number): Promise<number>
+  /** The bytes are on disk when this resolves. After a failure: never again on this file. */
+  sync(): Promise<void>
+  size(): Promise<number>
+  close(): Promise<void>
+}
