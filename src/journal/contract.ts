@@ -1,0 +1,289 @@
+import type { Attributes } from '../core/attributes.ts'
+import type { Reason } from '../core/errors.ts'
+import type { Capabilities, Proof } from '../core/provider.ts'
+import type { Version } from '../core/version.ts'
+
+/**
+ * The durable record of writes and replicas, and the only part that decides that something is promised. A change that resolved
+ * survives a power cut. Changes made while a commit runs share the next one.
+ *
+ * What it holds is written down in FORMAT.md. Rejections: NO_SPACE (rolled back, nothing changed), CORRUPT/poisoned (nothing is accepted
+ * any more until the directory was opened anew), CLOSED. A commit that failed rejects everything in it with outcome 'unknown'.
+ */
+export interface Journal {
+  /** The directory's own uuid. */
+  readonly directory: string
+
+  // ---- accepting
+  /** Commits a write and its replicas in one transaction; older open writes of the key become superseded. This is the promise. */
+  accept(write: NewWrite): Promise<Accepted>
+  /** Takes a tentative write back, if nobody has begun to send it. False: too late, its outcome is decided at the primary. */
+  withdraw(seq: number): Promise<boolean>
+
+  // ---- looking, in the calling thread, in microseconds; shows every change that resolved before the call
+  /** What this directory knows of a key. */
+  view(key: string): KeyView
+  /** Keys with open work from `after` on (exclusive, '' from the beginning), in UTF-8 byte order, at most `limit`. */
+  openKeys(prefix: string, after: string, limit: number): readonly OpenKey[]
+  /** The write of this seq, if it is not finished. */
+  write(seq: number): WriteRow | undefined
+  counts(): Counts
+  /** Blocked replicas by provider and reason. */
+  blocked(): readonly BlockedGroup[]
+  /** All buckets that were ever configured. */
+  providers(): readonly ProviderRow[]
+  /** Calls back after changes, of this process and (within 100 ms) of others. Does not keep the process alive. */
+  onChange(listener: () => void): () => void
+
+  // ---- providers
+  /** Gives each location its row; the same id for ever. `name` is what it is called today. */
+  register(providers: readonly { readonly location: string; readonly name: string }[]): Promise<readonly ProviderRow[]>
+
+  // ---- replicating: one process at a time, by lease
+  /** Takes the directory's lease, if no living process has it. A kernel lock: it dies with the process. */
+  lease(): Promise<Lease | undefined>
+
+  /** Moves the clock past a version seen at a provider, so that later writes are newer. */
+  observe(version: Version): Promise<void>
+
+  close(): Promise<void>
+}
+
+/** What only the holder of the lease may do. Every change carries its fencing token and rejects with CLOSED/lease once another holds it. */
+export interface Lease {
+  readonly token: number
+  /** Replicas of this provider that are due, oldest first, or the newest of the last seconds first; tentative ones before all others. Nothing is written. */
+  due(query: DueQuery): readonly Task[]
+  /** Replicas stored at this provider whose second look is due, oldest first. */
+  looks(query: DueQuery): readonly Task[]
+  /** When the next `due` or `looks` may have something for this provider, ms since 1970. */
+  nextAt(provider: number): number | undefined
+  /** Bytes held for the second look, and the earliest looks that may be taken early. */
+  heldBytes(): number
+  /** Lets second looks be taken from `notBeforeStoredAt` on: those stored before that time become due now. */
+  hasten(storedBefore: number): Promise<void>
+
+  /** A tentative write is about to be sent: it can no longer be withdrawn. */
+  sending(seq: number, provider: number): Promise<void>
+  stored(seq: number, provider: number, evidence: Evidence): Promise<void>
+  verified(seq: number, provider: number): Promise<void>
+  /** The second look found something older or nothing: to be sent again. */
+  again(seq: number, provider: number, message: string): Promise<void>
+  postpone(seq: number, provider: number, until: Postponed): Promise<void>
+  block(seq: number, provider: number, reason: Reason, message: string): Promise<void>
+  /** Blocked replicas of this provider (for these reasons, or all) wait again. Answers how many. */
+  unblock(provider: number, reasons?: readonly Reason[]): Promise<number>
+  /** A newer write was found at a provider: this one needs to go nowhere any more. */
+  overtaken(seq: number): Promise<void>
+  saveUpload(seq: number, provider: number, upload: string | undefined): Promise<void>
+  /** The primary decided: the write is now as any other, with this evidence there; or it is dropped. */
+  decide(
+    seq: number,
+    decision:
+      | { readonly kept: true; readonly provider: number; readonly evidence: Evidence }
+      | { readonly kept: false },
+  ): Promise<void>
+
+  /** Open writes that every provider verified: to be released. */
+  releasable(limit: number): readonly WriteRow[]
+  /** Superseded writes: their bodies are needed by nobody who is not reading them now. */
+  superseded(limit: number): readonly WriteRow[]
+  /** Ends a write: its row goes, its file (if any) is listed as trash, a delete is remembered. `cache`: the file is to be kept in the cache. */
+  release(seqs: readonly { readonly seq: number; readonly cache: boolean }[]): Promise<void>
+  /** Files that no row needs, still to be unlinked or moved. */
+  trash(limit: number): readonly { readonly file: string; readonly to: 'unlink' | 'cache' }[]
+  emptied(files: readonly string[]): Promise<void>
+  /** Under the journal's write lock: which of these names in `bodies/` nothing refers to. They are unlinked before the lock is let go. */
+  collect(files: readonly string[]): Promise<readonly string[]>
+  /** Forgets deletes older than this, and what is over the bound of `known` and of the cache. Answers cache files to unlink. */
+  trim(limits: {
+    readonly deletedBefore: number
+    readonly knownRows: number
+    readonly cacheBytes: number
+  }): Promise<readonly string[]>
+
+  learnt(provider: number, what: { readonly identity?: string; readonly capabilities?: Capabilities }): Promise<void>
+  health(provider: number, health: ProviderHealth): Promise<void>
+  end(): Promise<void>
+}
+
+export type Condition = 'absent' | { readonly version: Version }
+
+export interface NewWrite {
+  readonly key: string
+  readonly kind: 'put' | 'delete'
+  /** 'repair': the same write again for a provider that lost it, with the version it has; not counted as accepted. */
+  readonly origin: 'app' | 'repair'
+  /** Given for repairs and for objects taken in with their own version; otherwise the journal makes the next one. */
+  readonly version: Version | undefined
+  /** Milliseconds to stamp the version with. */
+  readonly stampMs: number
+  /** With one, the write is tentative until the primary decided. */
+  readonly condition: Condition | undefined
+  readonly size: number
+  readonly crc32c: string
+  readonly md5: string
+  readonly attributes: Attributes
+  readonly body: WriteBody
+  /** Ids of the providers that are to have it. The first is the primary. */
+  readonly providers: readonly number[]
+  /** The write is refused with NO_SPACE where it would bring the bodies not yet released over this many bytes. */
+  readonly maxStageBytes: number
+}
+
+/** Small bodies are in the row; a delete has none. `file` is a name in `bodies/`. */
+export type WriteBody =
+  | { readonly in: 'row'; readonly bytes: Uint8Array }
+  | { readonly in: 'file'; readonly file: string }
+  | { readonly in: 'none' }
+
+export interface Accepted {
+  readonly seq: number
+  readonly version: Version
+}
+
+/** One write, not yet finished. */
+export interface WriteRow {
+  readonly seq: number
+  readonly key: string
+  readonly version: Version
+  readonly kind: 'put' | 'delete'
+  readonly origin: 'app' | 'repair'
+  readonly state: 'tentative' | 'open' | 'superseded'
+  readonly condition: Condition | undefined
+  readonly size: number
+  readonly crc32c: string
+  readonly md5: string
+  readonly attributes: Attributes
+  readonly body: WriteBody
+  readonly acceptedAt: number
+  readonly replicas: readonly ReplicaRow[]
+}
+
+export interface ReplicaRow {
+  readonly provider: number
+  readonly state: 'waiting' | 'sending' | 'stored' | 'verified' | 'blocked'
+  readonly attempt: number
+  /** When it may be tried (waiting) or looked at (stored), ms since 1970. */
+  readonly notBefore: number
+  readonly reason: Reason | undefined
+  readonly message: string | undefined
+  readonly token: string | undefined
+  readonly proof: Proof | undefined
+  readonly etag: string | undefined
+  readonly partSize: number | undefined
+  readonly storedAt: number | undefined
+  readonly upload: string | undefined
+}
+
+export interface Evidence {
+  readonly token: string
+  readonly proof: Proof
+  readonly etag: string | undefined
+  readonly partSize: number | undefined
+  /** When it was stored, and when it is to be looked at again; ms since 1970. */
+  readonly storedAt: number
+  readonly lookAt: number
+}
+
+export interface Postponed {
+  readonly notBefore: number
+  readonly attempt: number
+  readonly reason: Reason | undefined
+  readonly message: string
+}
+
+export interface DueQuery {
+  readonly provider: number
+  readonly now: number
+  readonly limit: number
+  readonly order: 'oldest' | 'fresh'
+  /** Seqs in flight. Keys in flight are the caller's to skip. */
+  readonly except: ReadonlySet<number>
+}
+
+/** A replica that is due, with the write that it belongs to. */
+export interface Task {
+  readonly write: WriteRow
+  readonly replica: ReplicaRow
+  /** What the provider is remembered to hold under the key. */
+  readonly known: { readonly version: Version; readonly token: string } | undefined
+}
+
+/** What this directory knows of a key, newest first. */
+export interface KeyView {
+  /** The newest accepted write that is not finished (never a tentative one). A repair is not shown here. */
+  readonly open: WriteRow | undefined
+  /** A tentative write that the primary has not decided yet. */
+  readonly tentative: WriteRow | undefined
+  /** The newest delete that this directory remembers, finished or not. */
+  readonly deleted: Version | undefined
+  /** The newest version this directory is sure of at some provider: what a read must not go below. */
+  readonly newest: Version | undefined
+  readonly cached: CachedBody | undefined
+}
+
+export interface CachedBody {
+  readonly key: string
+  readonly version: Version
+  readonly file: string
+  readonly size: number
+  readonly crc32c: string
+  readonly md5: string
+  readonly attributes: Attributes
+}
+
+export interface OpenKey {
+  readonly key: string
+  readonly kind: 'put' | 'delete'
+  readonly version: Version
+  readonly size: number
+  readonly md5: string
+  /** Ids of providers that do not have it yet (waiting or blocked). */
+  readonly missingAt: readonly number[]
+}
+
+export interface ProviderRow {
+  readonly id: number
+  readonly location: string
+  readonly name: string
+  readonly identity: string | undefined
+  readonly capabilities: Capabilities | undefined
+  readonly health: ProviderHealth | undefined
+}
+
+/** As the process that replicates sees it; the same for all processes of the directory. */
+export interface ProviderHealth {
+  readonly state: 'up' | 'probing' | 'down' | 'blocked'
+  readonly reason?: Reason
+  readonly message?: string
+  readonly since: number
+  /** The provider's clock minus ours, milliseconds. */
+  readonly clockOffsetMs?: number
+}
+
+/** Writes by where they stand; masks of provider ids (bit id − 1). */
+export interface Counts {
+  readonly accepted: number
+  readonly done: number
+  readonly superseded: number
+  readonly groups: readonly CountGroup[]
+  readonly oldestWaitingAt: number | undefined
+}
+
+export interface CountGroup {
+  readonly origin: 'app' | 'repair'
+  readonly state: 'tentative' | 'open' | 'superseded'
+  readonly waiting: number
+  readonly blocked: number
+  readonly stored: number
+  readonly writes: number
+  readonly bytes: number
+}
+
+/** Blocked replicas by provider and reason, for `status()`. */
+export interface BlockedGroup {
+  readonly provider: number
+  readonly reason: Reason
+  readonly writes: number
+}
