@@ -1,0 +1,76 @@
+import { digester } from '../core/digest.ts'
+import type { ByteRange } from '../core/provider.ts'
+import type { Source } from '../core/source.ts'
+import type { Faults } from './fault.ts'
+
+/**
+ * The same items, until the signal aborts: then the step that is waited for rejects at once with the signal's reason. The inner
+ * iterator is told to return, and not waited for, since one that hangs never answers.
+ */
+export function untilAborted<T>(items: AsyncIterable<T>, signal: AbortSignal): AsyncIterable<T> {
+  return {
+    [Symbol.asyncIterator]() {
+      const inner = items[Symbol.asyncIterator]()
+      return {
+        async next() {
+          if (!signal.aborted) return await unlessAborted(inner.next(), signal, () => leave(inner))
+          leave(inner)
+          throw signal.reason
+        },
+        async return() {
+          await inner.return?.()
+          return { done: true, value: undefined }
+        },
+      }
+    },
+  }
+}
+
+/** Settles as the promise does, or rejects with the signal's reason as soon as it aborts; what comes of the promise then is dropped. */
+export function unlessAborted<T>(promise: Promise<T>, signal: AbortSignal, onAbort: () => void = () => {}): Promise<T> {
+  return new Promise((resolve, reject) => {
+    const abort = (): void => {
+      reject(signal.reason)
+      onAbort()
+    }
+    if (signal.aborted) abort()
+    else signal.addEventListener('abort', abort, { once: true })
+    promise.then(resolve, reject).finally(() => signal.removeEventListener('abort', abort))
+  })
+}
+
+function leave(iterator: AsyncIterator<unknown>): void {
+  iterator.return?.().catch(() => {})
+}
+
+/**
+ * The whole source, chunk by chunk, compared on the way with the size and the digests that it announces: what a service does that
+ * checks a body before it stores it. Throws CHECKSUM instead of ending where they differ.
+ */
+export async function* verified(
+  source: Source,
+  key: string,
+  faults: Faults,
+  signal: AbortSignal,
+): AsyncIterable<Uint8Array> {
+  const digests = digester()
+  let size = 0
+  for await (const chunk of untilAborted(source.open(0, source.size), signal)) {
+    size += chunk.byteLength
+    if (size > source.size) throw faults.digest(key, `more than ${source.size} bytes came`)
+    digests.update(chunk)
+    yield chunk
+  }
+  const found = digests.finish()
+  if (size !== source.size) throw faults.digest(key, `${size} of ${source.size} bytes came`)
+  if (found.crc32c !== source.crc32c) throw faults.digest(key, `CRC32C ${found.crc32c}, announced ${source.crc32c}`)
+  if (found.md5 !== source.md5) throw faults.digest(key, `MD5 ${found.md5}, announced ${source.md5}`)
+}
+
+/** The bytes that a range means in an object of this size; `undefined` where it begins at or past the end. */
+export function cutRange(range: ByteRange | undefined, size: number): { start: number; end: number } | undefined {
+  if (range === undefined) return { start: 0, end: size }
+  const start = 'last' in range ? Math.max(0, size - range.last) : range.start
+  const end = 'last' in range ? size : Math.min(size, range.end ?? size)
+  return start < size ? { start, end } : undefined
+}

@@ -1,0 +1,70 @@
+import { type ErrorCode, type ErrorDetails, HoldfastError, type Reason, shown } from '../core/errors.ts'
+import type { KeyRefusal } from '../core/provider.ts'
+
+/** Makes the errors of one provider, so that each names it and says a reason. */
+export interface Faults {
+  /** Another object, or none, is where the condition wanted one. Nothing was changed. */
+  condition(key: string, cause?: unknown): HoldfastError
+  /** The range begins at or past the end of the object. */
+  range(key: string, size: number): HoldfastError
+  /** The bytes were not those that the source announced. Nothing was stored. */
+  digest(key: string, message: string): HoldfastError
+  /** Something that `capabilities` says the service cannot do. Nothing was sent. */
+  unsupported(what: string, key?: string): HoldfastError
+  /** Anything else, with a reason. */
+  because(code: ErrorCode, reason: Reason, message: string, details?: ErrorDetails): HoldfastError
+  /** What nothing is known of: worth another try, and of a write nobody knows whether it was applied. */
+  unknown(error: unknown): HoldfastError
+}
+
+/** `provider` is the name of the one whose errors these are. */
+export function faultsOf(provider: string): Faults {
+  const because: Faults['because'] = (code, reason, message, details = {}) =>
+    new HoldfastError(code, `${provider}: ${message}`, { ...details, reason, provider })
+  return {
+    because,
+    condition: (key, cause) =>
+      because('PRECONDITION', 'CONDITION', `the condition on ${shown(key)} did not hold`, {
+        key,
+        cause,
+        outcome: 'rejected',
+      }),
+    range: (key, size) =>
+      because('INVALID', 'RANGE', `the range begins past the end of ${shown(key)}, which has ${size} bytes`, {
+        key,
+        field: 'range',
+        rule: 'end',
+        outcome: 'rejected',
+      }),
+    digest: (key, message) =>
+      because('CHECKSUM', 'DIGEST', `the bytes of ${shown(key)} are not those announced: ${message}`, {
+        key,
+        outcome: 'rejected',
+      }),
+    unsupported: (what, key) =>
+      new HoldfastError('UNSUPPORTED', `${provider} cannot ${what}`, {
+        provider,
+        outcome: 'rejected',
+        ...(key === undefined ? {} : { key }),
+      }),
+    unknown: error =>
+      because(
+        'UNAVAILABLE',
+        'SERVER',
+        `failed unexpectedly: ${error instanceof Error ? error.message : shown(error)}`,
+        {
+          cause: error,
+          outcome: 'unknown',
+        },
+      ),
+  }
+}
+
+/** What no service takes: the empty key, unpaired surrogates, more than `limit` bytes of UTF-8. */
+export function refuseAnywhere(key: string, limit: number): KeyRefusal | undefined {
+  if (key === '') return { rule: 'length', message: 'is empty' }
+  const broken = key.search(/\p{Surrogate}/u)
+  if (broken >= 0) return { rule: 'unicode', index: broken, message: `has an unpaired surrogate at index ${broken}` }
+  const bytes = Buffer.byteLength(key)
+  return bytes > limit ? { rule: 'length', message: `is ${bytes} bytes, limit ${limit}` } : undefined
+}
