@@ -86,8 +86,8 @@ export interface Lease {
 
   /** Open writes that every provider verified: to be released. */
   releasable(limit: number): readonly WriteRow[]
-  /** Superseded writes: their bodies are needed by nobody who is not reading them now. */
-  superseded(limit: number): readonly WriteRow[]
+  /** Superseded writes, and refused ones of more than a minute ago: their bodies are needed by nobody who is not reading them now. */
+  superseded(now: number, limit: number): readonly WriteRow[]
   /** Ends a write: its row goes, its file (if any) is listed as trash, a delete is remembered. `cache`: the file is to be kept in the cache. */
   release(seqs: readonly { readonly seq: number; readonly cache: boolean }[]): Promise<void>
   /** Files that no row needs, still to be unlinked or moved. */
@@ -105,6 +105,16 @@ export interface Lease {
   learnt(provider: number, what: { readonly identity?: string; readonly capabilities?: Capabilities }): Promise<void>
   health(provider: number, health: ProviderHealth): Promise<void>
   end(): Promise<void>
+}
+
+export type Decision =
+  | { readonly kept: true; readonly provider: number; readonly evidence: Evidence }
+  | { readonly kept: false; readonly refusal: Refusal }
+
+/** Why a conditional write did not happen. The row stays for a minute, so that whoever waits for it can read this. */
+export interface Refusal {
+  readonly code: 'PRECONDITION' | 'UNAVAILABLE'
+  readonly message: string
 }
 
 export type Condition = 'absent' | { readonly version: Version }
@@ -149,8 +159,9 @@ export interface WriteRow {
   readonly version: Version
   readonly kind: 'put' | 'delete'
   readonly origin: 'app' | 'repair'
-  readonly state: 'tentative' | 'open' | 'superseded'
+  readonly state: 'tentative' | 'open' | 'superseded' | 'refused'
   readonly condition: Condition | undefined
+  readonly refusal: Refusal | undefined
   readonly size: number
   readonly crc32c: string
   readonly md5: string
@@ -162,7 +173,7 @@ export interface WriteRow {
 
 export interface ReplicaRow {
   readonly provider: number
-  readonly state: 'waiting' | 'sending' | 'stored' | 'verified' | 'blocked'
+  readonly state: 'waiting' | 'sending' | 'stored' | 'verified' | 'blocked' | 'superseded'
   readonly attempt: number
   /** When it may be tried (waiting) or looked at (stored), ms since 1970. */
   readonly notBefore: number
@@ -226,7 +237,8 @@ export interface KeyView {
 export interface CachedBody {
   readonly key: string
   readonly version: Version
-  readonly file: string
+  /** A file is in `cache/`, or for a moment still in `bodies/`. */
+  readonly body: WriteBody
   readonly size: number
   readonly crc32c: string
   readonly md5: string
@@ -273,7 +285,7 @@ export interface Counts {
 
 export interface CountGroup {
   readonly origin: 'app' | 'repair'
-  readonly state: 'tentative' | 'open' | 'superseded'
+  readonly state: WriteRow['state']
   readonly waiting: number
   readonly blocked: number
   readonly stored: number
