@@ -105,15 +105,24 @@ export function invalid(field: string, rule: string, message: string, details: E
   return new HoldfastError('INVALID', message, { ...details, field, rule, outcome: 'rejected', retryable: false })
 }
 
-/** Shows a value of a caller in a message: quoted, control characters escaped, at most 80 characters. */
+/** Shows a value of a caller in a message: quoted, control characters escaped, at most 80 characters. Never throws, whatever came. */
 export function shown(value: unknown): string {
-  if (typeof value !== 'string') {
-    if (value === null || typeof value !== 'object') return typeof value === 'symbol' ? 'a symbol' : String(value)
-    return Array.isArray(value) ? 'an array' : `a ${value.constructor?.name ?? 'null-prototype object'}`
-  }
+  if (typeof value !== 'string') return shownKind(value)
   const short = value.length > 80 ? `${value.slice(0, 79)}…` : value
   return JSON.stringify(short).replace(
     /[\u007f-\u009f\u2028\u2029\u202a-\u202e\u2066-\u2069\ufeff]/g,
     character => `\\u${character.charCodeAt(0).toString(16).padStart(4, '0')}`,
   )
+}
+
+function shownKind(value: unknown): string {
+  if (typeof value === 'symbol' || typeof value === 'function') return `a ${typeof value}`
+  if (value === null || typeof value !== 'object') return String(value).slice(0, 80)
+  try {
+    if (Array.isArray(value)) return 'an array'
+    const name: unknown = value.constructor?.name
+    return typeof name === 'string' && name !== 'Object' && /^[\w$]{1,40}$/.test(name) ? `a ${name}` : 'an object'
+  } catch {
+    return 'an object'
+  }
 }
