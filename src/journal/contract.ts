@@ -166,6 +166,8 @@ export interface WriteRow {
   readonly crc32c: string
   readonly md5: string
   readonly attributes: Attributes
+  /** What the row says is not what was written: nothing in it may be believed, sent or served. */
+  readonly damaged: boolean
   readonly body: WriteBody
   readonly acceptedAt: number
   readonly replicas: readonly ReplicaRow[]

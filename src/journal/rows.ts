@@ -1,7 +1,17 @@
 import type { Attributes } from '../core/attributes.ts'
+import { crc32c, hex32 } from '../core/digest.ts'
 import type { Reason } from '../core/errors.ts'
 import type { Proof } from '../core/provider.ts'
-import type { CachedBody, Condition, ProviderHealth, ProviderRow, Refusal, ReplicaRow, WriteBody, WriteRow } from './contract.ts'
+import type {
+  CachedBody,
+  Condition,
+  ProviderHealth,
+  ProviderRow,
+  Refusal,
+  ReplicaRow,
+  WriteBody,
+  WriteRow,
+} from './contract.ts'
 
 /** Rows as SQLite gives them, and what the contract calls them. */
 
@@ -18,6 +28,7 @@ export interface WriteRecord {
   crc32c: string
   md5: string
   attributes: string
+  sum: string
   body: Uint8Array | null
   file: string | null
   accepted_at: number
@@ -77,6 +88,7 @@ export function asWrite(row: WriteRecord, replicas: readonly ReplicaRecord[]): W
     crc32c: row.crc32c,
     md5: row.md5,
     attributes: asAttributes(row.attributes),
+    damaged: row.sum !== sumOf(row),
     body: asBody(row.body, row.file),
     acceptedAt: row.accepted_at,
     replicas: replicas.map(asReplica),
@@ -123,6 +135,14 @@ export function asCached(row: CachedRecord): CachedBody {
   }
 }
 
+type Summed = Pick<WriteRecord, 'key' | 'version' | 'kind' | 'size' | 'crc32c' | 'md5' | 'attributes'>
+
+/** SQLite has no checksums of its own: a flipped bit in what a row says must be found before the row is believed. */
+export function sumOf(row: Summed): string {
+  const text = [row.key, row.version, row.kind, row.size, row.crc32c, row.md5, row.attributes].join('\n')
+  return hex32(crc32c(Buffer.from(text, 'utf8')))
+}
+
 /** Metadata goes into a row as pairs, so that a name like `__proto__` is data and nothing else. */
 export function writeAttributes(attributes: Attributes): string {
   const { metadata, ...headers } = attributes
@@ -130,8 +150,10 @@ export function writeAttributes(attributes: Attributes): string {
 }
 
 function asAttributes(text: string): Attributes {
-  const [headers, pairs] = JSON.parse(text) as [Omit<Attributes, 'metadata'>, [string, string][]]
   const metadata: Record<string, string> = Object.create(null)
+  const parts = parsed<[Omit<Attributes, 'metadata'>, [string, string][]]>(text)
+  if (parts === undefined) return { contentType: 'application/octet-stream', metadata }
+  const [headers, pairs] = parts
   for (const [name, value] of pairs) metadata[name] = value
   return { ...headers, metadata }
 }
@@ -142,5 +164,11 @@ function asBody(bytes: Uint8Array | null, file: string | null): WriteBody {
 }
 
 function parsed<T>(text: string | null): T | undefined {
-  return text === null ? undefined : (JSON.parse(text) as T)
+  if (text === null) return undefined
+  try {
+    return JSON.parse(text) as T
+  } catch {
+    // Damaged: the row's sum says so to whoever reads it.
+    return undefined
+  }
 }

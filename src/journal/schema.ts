@@ -15,7 +15,7 @@ CREATE TABLE providers (
 CREATE TABLE writes (
   seq INTEGER PRIMARY KEY AUTOINCREMENT, key TEXT NOT NULL, version TEXT NOT NULL, kind TEXT NOT NULL, origin TEXT NOT NULL,
   state TEXT NOT NULL, condition TEXT, refusal TEXT, size INTEGER NOT NULL, crc32c TEXT NOT NULL, md5 TEXT NOT NULL,
-  attributes TEXT NOT NULL, body BLOB, file TEXT, accepted_at INTEGER NOT NULL,
+  attributes TEXT NOT NULL, sum TEXT NOT NULL, body BLOB, file TEXT, accepted_at INTEGER NOT NULL,
   targets INTEGER NOT NULL, waiting INTEGER NOT NULL, blocked INTEGER NOT NULL, stored INTEGER NOT NULL
 ) STRICT;
 CREATE INDEX writes_by_key ON writes (key, version);
@@ -117,12 +117,16 @@ function create(database: Database.Database, directory: string): void {
 
 function setAndReadBack(database: Database.Database, name: string, value: string | number): void {
   database.pragma(`${name} = ${value}`)
-  const found = database.pragma(name, { simple: true }) ?? 0
+  const found = (database.pragma(name, { simple: true }) ?? 0) as string | number
   if (String(found).toLowerCase() !== String(value))
-    throw new HoldfastError('UNSUPPORTED', `SQLite was told ${name} = ${value} and says ${String(found)}: this build cannot keep the promise of durability`, {
-      field: 'journal',
-      rule: name,
-    })
+    throw new HoldfastError(
+      'UNSUPPORTED',
+      `SQLite was told ${name} = ${value} and says ${found}: this build cannot keep the promise of durability`,
+      {
+        field: 'journal',
+        rule: name,
+      },
+    )
 }
 
 function requireSqlite(): void {
@@ -134,10 +138,14 @@ function requireSqlite(): void {
     const part = parts[i] ?? 0
     if (part > least) return
     if (part < least)
-      throw new HoldfastError('UNSUPPORTED', `SQLite ${version} is too old, ${leastSqlite.join('.')} is needed: install better-sqlite3 13 or newer`, {
-        field: 'journal',
-        rule: 'sqlite',
-      })
+      throw new HoldfastError(
+        'UNSUPPORTED',
+        `SQLite ${version} is too old, ${leastSqlite.join('.')} is needed: install better-sqlite3 13 or newer`,
+        {
+          field: 'journal',
+          rule: 'sqlite',
+        },
+      )
   }
 }
 
@@ -160,17 +168,30 @@ export function asJournalError(error: unknown, path: string): Error {
       { field: 'journal', rule: 'damaged', cause: error },
     )
   if (/^SQLITE_FULL/.test(code))
-    return new HoldfastError('NO_SPACE', `no space on the disk of ${path}`, { field: 'disk', rule: 'full', outcome: 'rejected', cause: error })
+    return new HoldfastError('NO_SPACE', `no space on the disk of ${path}`, {
+      field: 'disk',
+      rule: 'full',
+      outcome: 'rejected',
+      cause: error,
+    })
   if (/^SQLITE_(BUSY|LOCKED)/.test(code))
     return new HoldfastError('UNAVAILABLE', `the journal ${path} is locked by another process for too long`, {
       outcome: 'rejected',
       cause: error,
     })
   if (/^SQLITE_(CANTOPEN|READONLY|PERM)/.test(code))
-    return new HoldfastError('INVALID', `the journal ${path} cannot be written (${code}): check owner, rights and mount`, {
-      field: 'directory',
-      rule: 'writable',
-      cause: error,
-    })
-  return new HoldfastError('CORRUPT', `the journal ${path} failed: ${(error as Error).message}`, { field: 'journal', rule: 'failed', cause: error })
+    return new HoldfastError(
+      'INVALID',
+      `the journal ${path} cannot be written (${code}): check owner, rights and mount`,
+      {
+        field: 'directory',
+        rule: 'writable',
+        cause: error,
+      },
+    )
+  return new HoldfastError('CORRUPT', `the journal ${path} failed: ${(error as Error).message}`, {
+    field: 'journal',
+    rule: 'failed',
+    cause: error,
+  })
 }

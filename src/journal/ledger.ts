@@ -1,0 +1,450 @@
+import { existsSync, unlinkSync } from 'node:fs'
+import { join } from 'node:path'
+import type { Database } from 'better-sqlite3'
+import { HoldfastError, type Reason } from '../core/errors.ts'
+import type { Capabilities } from '../core/provider.ts'
+import { nextVersion, type Version } from '../core/version.ts'
+import type { Accepted, Decision, Evidence, NewWrite, Postponed, ProviderHealth, ProviderRow } from './contract.ts'
+import { asProvider, type ProviderRecord, sumOf, type WriteRecord } from './rows.ts'
+
+/** A write as it goes to the worker: attributes already as text. */
+export type IncomingWrite = Omit<NewWrite, 'attributes'> & { readonly attributes: string; readonly now: number }
+
+/** How long a refused conditional write is kept for whoever waits to hear of it. */
+export const refusedKeptMs = 60_000
+
+/**
+ * Every change to the journal, as a function inside the transaction of the moment. A function throws a HoldfastError only before its first
+ * change, so that one refused change leaves the others of its transaction alone.
+ */
+export function ledger(database: Database, writer: string, bodies: string) {
+  const sql = <Row = unknown>(text: string) => database.prepare<unknown[], Row>(text)
+  const getMeta = sql<number | string>('SELECT value FROM meta WHERE name = ?').pluck()
+  const setMeta = sql('UPDATE meta SET value = ? WHERE name = ?')
+  const addMeta = sql('UPDATE meta SET value = value + ? WHERE name = ?')
+  const stagedBytes = sql<number>('SELECT coalesce(sum(bytes), 0) FROM tally').pluck()
+  const getWrite = sql<WriteRecord>('SELECT * FROM writes WHERE seq = ?')
+  const newestOpen = sql<WriteRecord>(
+    "SELECT * FROM writes WHERE key = ? AND state = 'open' AND origin = 'app' ORDER BY version DESC LIMIT 1",
+  )
+  const openNotBefore = sql<number>(
+    "SELECT count(*) FROM writes WHERE key = ? AND state = 'open' AND version >= ?",
+  ).pluck()
+  const addWrite = sql(
+    `INSERT INTO writes (key, version, kind, origin, state, condition, size, crc32c, md5, attributes, sum, body, file, accepted_at, targets, waiting, blocked, stored)
+     VALUES (@key, @version, @kind, @origin, @state, @condition, @size, @crc32c, @md5, @attributes, @sum, @body, @file, @now, @targets, @waiting, 0, 0)`,
+  )
+  const addReplica = sql(
+    "INSERT INTO replicas (seq, provider, state, attempt, not_before) VALUES (?, ?, 'waiting', 0, 0) ON CONFLICT DO NOTHING",
+  )
+  const olderOpen = sql<{ seq: number; origin: string }>(
+    "SELECT seq, origin FROM writes WHERE key = ? AND state = 'open' AND version < ?",
+  )
+  const setState = sql('UPDATE writes SET state = ?, waiting = 0, blocked = 0, stored = 0 WHERE seq = ?')
+  const supersedeReplicas = sql("UPDATE replicas SET state = 'superseded' WHERE seq = ?")
+  const rememberDelete = sql(
+    'INSERT INTO deleted VALUES (?, ?, ?) ON CONFLICT DO UPDATE SET version = excluded.version, at = excluded.at WHERE excluded.version > version',
+  )
+  const rememberKnown = sql(
+    'INSERT INTO known VALUES (?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET version = excluded.version, token = excluded.token, at = excluded.at WHERE excluded.version >= version',
+  )
+  const forgetKnown = sql('DELETE FROM known WHERE key = ? AND provider = ?')
+  const getReplica = sql<{ state: string; attempt: number }>(
+    'SELECT state, attempt FROM replicas WHERE seq = ? AND provider = ?',
+  )
+  const setReplica = sql(
+    `UPDATE replicas SET state = @state, attempt = coalesce(@attempt, attempt), not_before = @notBefore, reason = @reason, message = @message
+     WHERE seq = @seq AND provider = @provider AND state != 'superseded'`,
+  )
+  const setEvidence = sql(
+    `UPDATE replicas SET state = 'stored', not_before = @lookAt, reason = NULL, message = NULL, token = @token, proof = @proof, etag = @etag,
+     part_size = @partSize, stored_at = @storedAt, upload = NULL WHERE seq = @seq AND provider = @provider AND state != 'superseded'`,
+  )
+  const setMasks = sql(
+    `UPDATE writes SET waiting = @waiting, blocked = @blocked, stored = @stored WHERE seq = @seq AND state IN ('open', 'tentative')`,
+  )
+  const replicaStates = sql<{ provider: number; state: string }>('SELECT provider, state FROM replicas WHERE seq = ?')
+  const deleteWrite = sql('DELETE FROM writes WHERE seq = ?')
+  const deleteReplicas = sql('DELETE FROM replicas WHERE seq = ?')
+  const addTrash = sql('INSERT INTO trash VALUES (?, ?) ON CONFLICT DO NOTHING')
+  const removeTrash = sql('DELETE FROM trash WHERE file = ?')
+  const fileInUse = sql<number>(
+    'SELECT (SELECT count(*) FROM writes WHERE file = @file) + (SELECT count(*) FROM cached WHERE file = @file) + (SELECT count(*) FROM trash WHERE file = @file)',
+  ).pluck()
+
+  /** The masks follow from the replicas, always; they are kept so that counting needs no join. */
+  const recount = (seq: number) => {
+    let waiting = 0
+    let blocked = 0
+    let stored = 0
+    for (const { provider, state } of replicaStates.all(seq)) {
+      if (state === 'waiting' || state === 'sending') waiting |= bit(provider)
+      else if (state === 'blocked') blocked |= bit(provider)
+      else if (state === 'stored') stored |= bit(provider)
+    }
+    setMasks.run({ seq, waiting, blocked, stored })
+  }
+
+  const supersede = (seq: number, origin: string) => {
+    setState.run('superseded', seq)
+    supersedeReplicas.run(seq)
+    if (origin === 'app') addMeta.run(1, 'superseded')
+  }
+
+  const supersedeOlder = (key: string, version: Version) => {
+    for (const { seq, origin } of olderOpen.all(key, version)) supersede(seq, origin)
+  }
+
+  const raiseHighest = (version: Version) => {
+    if (version > (getMeta.get('highest') as string)) setMeta.run(version, 'highest')
+  }
+
+  const requireLease = (token: number) => {
+    if (getMeta.get('lease') !== token)
+      throw new HoldfastError('CLOSED', 'another process replicates this directory now', {
+        field: 'lease',
+        rule: 'lost',
+        retryable: true,
+      })
+  }
+
+  /** For changes that follow an effect at a provider: a write that ended meanwhile is no error. */
+  const change = (token: number, seq: number, provider: number, set: () => void) => {
+    requireLease(token)
+    if (getReplica.get(seq, provider) === undefined) return
+    set()
+    recount(seq)
+  }
+
+  const move = (seq: number, provider: number, to: Partial<ReplicaMove> & { state: string }) =>
+    setReplica.run({ seq, provider, attempt: null, notBefore: 0, reason: null, message: null, ...to })
+
+  const dropBody = (file: string | null, to: 'unlink' | 'cache') => {
+    if (file !== null) addTrash.run(file, to)
+  }
+
+  const putEvidence = (write: WriteRecord, provider: number, evidence: Evidence) => {
+    setEvidence.run({
+      seq: write.seq,
+      provider,
+      ...evidence,
+      etag: evidence.etag ?? null,
+      partSize: evidence.partSize ?? null,
+    })
+    if (write.kind === 'put') rememberKnown.run(write.key, provider, write.version, evidence.token, evidence.storedAt)
+    else forgetKnown.run(write.key, provider)
+  }
+
+  return {
+    accept(write: IncomingWrite): Accepted {
+      if (write.body.in === 'file' && !existsSync(join(bodies, write.body.file)))
+        throw new HoldfastError(
+          'CORRUPT',
+          `the body of this write vanished from ${bodies}: something else removes files there`,
+          {
+            key: write.key,
+            field: 'directory',
+            rule: 'body',
+            outcome: 'rejected',
+          },
+        )
+      const used = stagedBytes.get() as number
+      if (write.kind === 'put' && used + write.size > write.maxStageBytes)
+        throw new HoldfastError(
+          'NO_SPACE',
+          `the stage holds ${used} of ${write.maxStageBytes} bytes, ${write.size} more do not fit; drain, or raise maxStageBytes`,
+          {
+            key: write.key,
+            field: 'maxStageBytes',
+            rule: 'full',
+            outcome: 'rejected',
+          },
+        )
+      if (write.condition !== undefined) checkLocally(write, newestOpen.get(write.key))
+      if (write.origin === 'repair' && openNotBefore.get(write.key, write.version) !== 0)
+        throw new HoldfastError('PRECONDITION', 'a newer write of the key is on its way', {
+          key: write.key,
+          reason: 'CONDITION',
+          outcome: 'rejected',
+        })
+
+      const version =
+        write.version ?? nextVersion((getMeta.get('highest') as string) || undefined, write.stampMs, writer)
+      const tentative = write.condition !== undefined
+      const targets = maskOf(write.providers)
+      const [primary] = write.providers
+      const waiting = tentative && primary !== undefined ? bit(primary) : targets
+      const row = { ...write, version, body: null, file: null }
+      const { lastInsertRowid } = addWrite.run({
+        key: write.key,
+        version,
+        kind: write.kind,
+        origin: write.origin,
+        state: tentative ? 'tentative' : 'open',
+        condition: tentative ? JSON.stringify(write.condition) : null,
+        size: write.size,
+        crc32c: write.crc32c,
+        md5: write.md5,
+        attributes: write.attributes,
+        sum: sumOf(row),
+        body: write.body.in === 'row' ? write.body.bytes : null,
+        file: write.body.in === 'file' ? write.body.file : null,
+        now: write.now,
+        targets,
+        waiting,
+      })
+      const seq = Number(lastInsertRowid)
+      for (const provider of write.providers) if ((waiting & bit(provider)) !== 0) addReplica.run(seq, provider)
+      raiseHighest(version)
+      if (!tentative) {
+        supersedeOlder(write.key, version)
+        if (write.origin === 'app') addMeta.run(1, 'accepted')
+        if (write.kind === 'delete') rememberDelete.run(write.key, version, write.now)
+      }
+      return { seq, version }
+    },
+
+    withdraw(seq: number): boolean {
+      const write = getWrite.get(seq)
+      const begun = replicaStates
+        .all(seq)
+        .some(({ provider, state }) => state !== 'waiting' || (getReplica.get(seq, provider)?.attempt ?? 0) > 0)
+      if (write?.state !== 'tentative' || begun) return false
+      dropBody(write.file, 'unlink')
+      deleteReplicas.run(seq)
+      deleteWrite.run(seq)
+      return true
+    },
+
+    register(providers: readonly { location: string; name: string }[]): ProviderRow[] {
+      const find = sql<ProviderRecord>('SELECT * FROM providers WHERE location = ?')
+      const count = sql<number>('SELECT coalesce(max(id), 0) FROM providers').pluck().get() as number
+      const fresh = providers.filter(({ location }) => find.get(location) === undefined).length
+      if (count + fresh > 30)
+        throw new HoldfastError(
+          'INVALID',
+          'a directory can remember 30 buckets, this one would be the 31st: drain it and start an empty directory',
+          {
+            field: 'providers',
+            rule: 'count',
+          },
+        )
+      return providers.map(({ location, name }) => {
+        sql(
+          'INSERT INTO providers (location, name) VALUES (?, ?) ON CONFLICT (location) DO UPDATE SET name = excluded.name',
+        ).run(location, name)
+        return asProvider(find.get(location) as ProviderRecord)
+      })
+    },
+
+    observe(version: Version): void {
+      raiseHighest(version)
+    },
+
+    takeLease(): number {
+      addMeta.run(1, 'lease')
+      // What the last holder was sending has an unknown outcome: it is tried again, and the provider is asked first.
+      sql("UPDATE replicas SET state = 'waiting', attempt = attempt + 1, not_before = 0 WHERE state = 'sending'").run()
+      return getMeta.get('lease') as number
+    },
+
+    hasten(token: number, storedBefore: number): void {
+      requireLease(token)
+      sql("UPDATE replicas SET not_before = 0 WHERE state = 'stored' AND not_before > 0 AND stored_at < ?").run(
+        storedBefore,
+      )
+    },
+
+    sending(token: number, seq: number, provider: number): void {
+      change(token, seq, provider, () => move(seq, provider, { state: 'sending' }))
+    },
+
+    stored(token: number, seq: number, provider: number, evidence: Evidence): void {
+      change(token, seq, provider, () => putEvidence(getWrite.get(seq) as WriteRecord, provider, evidence))
+    },
+
+    verified(token: number, seq: number, provider: number): void {
+      change(token, seq, provider, () => move(seq, provider, { state: 'verified' }))
+    },
+
+    again(token: number, seq: number, provider: number, message: string): void {
+      change(token, seq, provider, () => {
+        const write = getWrite.get(seq)
+        if (write !== undefined) forgetKnown.run(write.key, provider)
+        move(seq, provider, { state: 'waiting', message })
+      })
+    },
+
+    postpone(token: number, seq: number, provider: number, until: Postponed): void {
+      change(token, seq, provider, () => {
+        const state = getReplica.get(seq, provider)?.state === 'stored' ? 'stored' : 'waiting'
+        move(seq, provider, { state, ...until, reason: until.reason ?? null })
+      })
+    },
+
+    block(token: number, seq: number, provider: number, reason: Reason, message: string): void {
+      change(token, seq, provider, () => move(seq, provider, { state: 'blocked', reason, message }))
+    },
+
+    unblock(token: number, provider: number, reasons: readonly Reason[] | undefined): number {
+      requireLease(token)
+      const rows = sql<{ seq: number; reason: Reason }>(
+        "SELECT seq, reason FROM replicas WHERE provider = ? AND state = 'blocked'",
+      ).all(provider)
+      const wanted = rows.filter(({ reason }) => reasons === undefined || reasons.includes(reason))
+      for (const { seq } of wanted) {
+        move(seq, provider, { state: 'waiting' })
+        recount(seq)
+      }
+      return wanted.length
+    },
+
+    overtaken(token: number, seq: number): void {
+      requireLease(token)
+      const write = getWrite.get(seq)
+      if (write?.state === 'open') supersede(seq, write.origin)
+    },
+
+    saveUpload(token: number, seq: number, provider: number, upload: string | undefined): void {
+      requireLease(token)
+      sql('UPDATE replicas SET upload = ? WHERE seq = ? AND provider = ?').run(upload ?? null, seq, provider)
+    },
+
+    decide(token: number, seq: number, decision: Decision, now: number): void {
+      requireLease(token)
+      const write = getWrite.get(seq)
+      if (write?.state !== 'tentative') return
+      if (!decision.kept) {
+        dropBody(write.file, 'unlink')
+        deleteReplicas.run(seq)
+        sql(
+          "UPDATE writes SET state = 'refused', refusal = ?, body = NULL, file = NULL, size = 0, accepted_at = ?, waiting = 0 WHERE seq = ?",
+        ).run(JSON.stringify(decision.refusal), now, seq)
+        return
+      }
+      sql("UPDATE writes SET state = 'open' WHERE seq = ?").run(seq)
+      for (const provider of bitsOf(write.targets)) addReplica.run(seq, provider)
+      putEvidence(write, decision.provider, decision.evidence)
+      recount(seq)
+      addMeta.run(1, 'accepted')
+      if (write.kind === 'delete') rememberDelete.run(write.key, write.version, now)
+      supersedeOlder(write.key, write.version)
+      // A write that was accepted while this one was being decided is newer: this one is done with.
+      const newest = newestOpen.get(write.key)
+      if (newest !== undefined && newest.version > write.version) supersede(seq, write.origin)
+    },
+
+    release(token: number, writes: readonly { seq: number; cache: boolean }[], now: number): void {
+      requireLease(token)
+      for (const { seq, cache } of writes) {
+        const write = getWrite.get(seq)
+        if (write === undefined || write.state === 'tentative') continue
+        if (write.state === 'open' && write.origin === 'app') addMeta.run(1, 'done')
+        if (cache && write.state === 'open' && write.kind === 'put') {
+          const old = sql<string | null>('SELECT file FROM cached WHERE key = ?').pluck().get(write.key)
+          dropBody(old ?? null, 'unlink')
+          sql(
+            'INSERT OR REPLACE INTO cached VALUES (@key, @version, @body, @file, @size, @crc32c, @md5, @attributes, @now)',
+          ).run({ ...write, now })
+        }
+        dropBody(write.file, cache && write.state === 'open' ? 'cache' : 'unlink')
+        deleteReplicas.run(seq)
+        deleteWrite.run(seq)
+      }
+    },
+
+    emptied(token: number, files: readonly string[]): void {
+      requireLease(token)
+      for (const file of files) removeTrash.run(file)
+    },
+
+    /** The transaction holds the write lock, so no write can come to refer to a file while it is being unlinked. */
+    collect(token: number, files: readonly string[]): string[] {
+      requireLease(token)
+      const orphans = files.filter(file => fileInUse.get({ file }) === 0)
+      for (const file of orphans) {
+        try {
+          unlinkSync(join(bodies, file))
+        } catch (error) {
+          if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error
+        }
+      }
+      return orphans
+    },
+
+    trim(token: number, limits: { deletedBefore: number; knownRows: number; cacheBytes: number }): string[] {
+      requireLease(token)
+      sql('DELETE FROM deleted WHERE at < ?').run(limits.deletedBefore)
+      sql(
+        'DELETE FROM known WHERE (key, provider) IN (SELECT key, provider FROM known ORDER BY at LIMIT max(0, (SELECT count(*) FROM known) - ?))',
+      ).run(limits.knownRows)
+      let over = (sql<number>('SELECT coalesce(sum(size), 0) FROM cached').pluck().get() as number) - limits.cacheBytes
+      const dropped: string[] = []
+      if (over <= 0) return dropped
+      for (const row of sql<{ key: string; file: string | null; size: number }>(
+        'SELECT key, file, size FROM cached ORDER BY used_at',
+      ).all()) {
+        if (over <= 0) break
+        over -= row.size
+        sql('DELETE FROM cached WHERE key = ?').run(row.key)
+        if (row.file !== null) dropped.push(row.file)
+      }
+      return dropped
+    },
+
+    learnt(token: number, provider: number, what: { identity?: string; capabilities?: Capabilities }): void {
+      requireLease(token)
+      sql(
+        'UPDATE providers SET identity = coalesce(?, identity), capabilities = coalesce(?, capabilities) WHERE id = ?',
+      ).run(what.identity ?? null, what.capabilities === undefined ? null : JSON.stringify(what.capabilities), provider)
+    },
+
+    health(token: number, provider: number, health: ProviderHealth): void {
+      requireLease(token)
+      sql('UPDATE providers SET health = ? WHERE id = ?').run(JSON.stringify(health), provider)
+    },
+  }
+}
+
+interface ReplicaMove {
+  attempt: number
+  notBefore: number
+  reason: Reason | null
+  message: string | null
+}
+
+export type Ledger = ReturnType<typeof ledger>
+
+export function bit(provider: number): number {
+  return 1 << (provider - 1)
+}
+
+export function maskOf(providers: readonly number[]): number {
+  return providers.reduce((mask, provider) => mask | bit(provider), 0)
+}
+
+export function bitsOf(mask: number): number[] {
+  const ids: number[] = []
+  for (let id = 1; id <= 30; id++) if ((mask & bit(id)) !== 0) ids.push(id)
+  return ids
+}
+
+/** What this directory knows to be false needs no provider to refuse it. */
+function checkLocally(write: IncomingWrite, newest: WriteRecord | undefined): void {
+  if (newest === undefined) return
+  const holds =
+    write.condition === 'absent'
+      ? newest.kind === 'delete'
+      : newest.kind === 'put' && newest.version === write.condition?.version
+  if (holds) return
+  const found = newest.kind === 'delete' ? 'it is deleted' : `it has version ${newest.version}`
+  const wanted = write.condition === 'absent' ? 'be absent' : `have version ${write.condition?.version}`
+  throw new HoldfastError('PRECONDITION', `the key was to ${wanted}, but ${found}`, {
+    key: write.key,
+    field: 'if',
+    rule: 'condition',
+    reason: 'CONDITION',
+    outcome: 'rejected',
+    retryable: false,
+  })
+}

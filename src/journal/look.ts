@@ -1,0 +1,185 @@
+import type { Database } from 'better-sqlite3'
+import type { Version } from '../core/version.ts'
+import type {
+  BlockedGroup,
+  CountGroup,
+  Counts,
+  DueQuery,
+  KeyView,
+  OpenKey,
+  ProviderRow,
+  Task,
+  WriteRow,
+} from './contract.ts'
+import { bitsOf, refusedKeptMs } from './ledger.ts'
+import {
+  asCached,
+  asProvider,
+  asReplica,
+  asWrite,
+  type CachedRecord,
+  type ProviderRecord,
+  type ReplicaRecord,
+  type WriteRecord,
+} from './rows.ts'
+
+/** Newest writes that are looked through for fresh ones, before the backlog. */
+const freshWindow = 256
+const freshMs = 10_000
+
+/** Everything that only looks: on a connection of its own, in the calling thread, in microseconds. */
+export function look(database: Database) {
+  const sql = <Row>(text: string) => database.prepare<unknown[], Row>(text)
+  const writeOf = sql<WriteRecord>('SELECT * FROM writes WHERE seq = ?')
+  const replicasOf = sql<ReplicaRecord>('SELECT * FROM replicas WHERE seq = ? ORDER BY provider')
+  const newest = (state: string) =>
+    sql<WriteRecord>(
+      `SELECT * FROM writes WHERE key = ? AND state = '${state}' AND origin = 'app' ORDER BY version DESC LIMIT 1`,
+    )
+  const newestOpen = newest('open')
+  const newestTentative = newest('tentative')
+  const deletedVersion = sql<Version>('SELECT version FROM deleted WHERE key = ?').pluck()
+  const knownVersion = sql<Version | null>('SELECT max(version) FROM known WHERE key = ?').pluck()
+  const cachedOf = sql<CachedRecord>('SELECT * FROM cached WHERE key = ?')
+  const knownAt = sql<{ version: Version; token: string }>(
+    'SELECT version, token FROM known WHERE key = ? AND provider = ?',
+  )
+  const openFrom = sql<{
+    seq: number
+    key: string
+    kind: 'put' | 'delete'
+    version: string
+    size: number
+    md5: string
+    waiting: number
+    blocked: number
+  }>(
+    `SELECT seq, key, kind, version, size, md5, waiting, blocked FROM writes
+     WHERE key > ? AND key >= ? AND key < ? AND state = 'open' AND origin = 'app' ORDER BY key LIMIT ?`,
+  )
+  const due = sql<ReplicaRecord>(
+    "SELECT * FROM replicas WHERE provider = ? AND state = 'waiting' AND not_before <= ? ORDER BY not_before, seq LIMIT ?",
+  )
+  const looks = sql<ReplicaRecord>(
+    "SELECT * FROM replicas WHERE provider = ? AND state = 'stored' AND not_before <= ? ORDER BY not_before, seq LIMIT ?",
+  )
+  const fresh = sql<ReplicaRecord>(
+    `SELECT r.* FROM writes w JOIN replicas r ON r.seq = w.seq AND r.provider = @provider
+     WHERE w.seq > (SELECT max(seq) FROM writes) - ${freshWindow} AND w.accepted_at > @now - ${freshMs}
+       AND r.state = 'waiting' AND r.not_before <= @now ORDER BY w.seq DESC LIMIT @limit`,
+  )
+  const tentative = sql<ReplicaRecord>(
+    `SELECT r.* FROM writes w JOIN replicas r ON r.seq = w.seq AND r.provider = ?
+     WHERE w.state = 'tentative' AND r.state = 'waiting' AND r.not_before <= ? ORDER BY w.seq LIMIT ?`,
+  )
+  const hasTentative = sql<number>("SELECT count(*) FROM tally WHERE state = 'tentative' AND writes > 0").pluck()
+  const nextOf = (state: string) =>
+    sql<number | null>(`SELECT min(not_before) FROM replicas WHERE provider = ? AND state = '${state}'`).pluck()
+  const nextDue = nextOf('waiting')
+  const nextLook = nextOf('stored')
+  const metaOf = sql<number>('SELECT value FROM meta WHERE name = ?').pluck()
+  const groups = sql<CountGroup>('SELECT * FROM tally WHERE writes > 0')
+  const oldestWaiting = sql<number>(
+    "SELECT accepted_at FROM writes WHERE state = 'open' AND waiting != 0 ORDER BY seq LIMIT 1",
+  ).pluck()
+  const blockedGroups = sql<BlockedGroup>(
+    "SELECT provider, reason, count(*) AS writes FROM replicas WHERE state = 'blocked' GROUP BY provider, reason",
+  )
+  const releasable = sql<WriteRecord>(
+    "SELECT * FROM writes WHERE state = 'open' AND waiting = 0 AND blocked = 0 AND stored = 0 ORDER BY seq LIMIT ?",
+  )
+  const over = sql<WriteRecord>(
+    "SELECT * FROM writes WHERE state IN ('superseded', 'refused') AND (state = 'superseded' OR accepted_at < ?) ORDER BY seq LIMIT ?",
+  )
+  const trash = sql<{ file: string; to: 'unlink' | 'cache' }>('SELECT * FROM trash LIMIT ?')
+  const allProviders = sql<ProviderRecord>('SELECT * FROM providers ORDER BY id')
+  const bodies = sql<WriteRecord>(
+    "SELECT * FROM writes WHERE seq > ? AND state IN ('open', 'tentative') AND kind = 'put' ORDER BY seq LIMIT 100",
+  )
+  const dataVersion = sql<number>('PRAGMA data_version').pluck()
+
+  const full = (row: WriteRecord): WriteRow => asWrite(row, replicasOf.all(row.seq))
+  const fullMaybe = (row: WriteRecord | undefined) => (row === undefined ? undefined : full(row))
+
+  const tasks = (replicas: readonly ReplicaRecord[], limit: number, except: ReadonlySet<number>): Task[] => {
+    const found: Task[] = []
+    for (const replica of replicas) {
+      if (found.length >= limit) break
+      if (except.has(replica.seq) || found.some(({ write }) => write.seq === replica.seq)) continue
+      const row = writeOf.get(replica.seq)
+      if (row === undefined) continue
+      found.push({ write: full(row), replica: asReplica(replica), known: knownAt.get(row.key, replica.provider) })
+    }
+    return found
+  }
+
+  return {
+    view(key: string): KeyView {
+      const open = fullMaybe(newestOpen.get(key))
+      const deleted = deletedVersion.get(key)
+      const known = knownVersion.get(key) ?? undefined
+      const cached = cachedOf.get(key)
+      const versions = [open?.version, deleted, known].filter(version => version !== undefined)
+      return {
+        open,
+        tentative: fullMaybe(newestTentative.get(key)),
+        deleted,
+        newest: versions.length === 0 ? undefined : versions.reduce((a, b) => (a > b ? a : b)),
+        cached: cached === undefined ? undefined : asCached(cached),
+      }
+    },
+
+    openKeys(prefix: string, after: string, limit: number): OpenKey[] {
+      // Nothing that is a key sorts after two of the last code point.
+      const end = `${prefix}\u{10ffff}\u{10ffff}`
+      return openFrom.all(after, prefix, end, limit).map(({ key, kind, version, size, md5, waiting, blocked }) => ({
+        key,
+        kind,
+        version,
+        size,
+        md5,
+        missingAt: bitsOf(waiting | blocked),
+      }))
+    },
+
+    write: (seq: number): WriteRow | undefined => fullMaybe(writeOf.get(seq)),
+
+    counts(): Counts {
+      return {
+        accepted: metaOf.get('accepted') ?? 0,
+        done: metaOf.get('done') ?? 0,
+        superseded: metaOf.get('superseded') ?? 0,
+        groups: groups.all(),
+        oldestWaitingAt: oldestWaiting.get(),
+      }
+    },
+
+    blocked: (): BlockedGroup[] => blockedGroups.all(),
+    providers: (): ProviderRow[] => allProviders.all().map(asProvider),
+    leaseToken: (): number => metaOf.get('lease') ?? 0,
+
+    due({ provider, now, limit, order, except }: DueQuery): Task[] {
+      const wanted = limit + except.size
+      const first = (hasTentative.get() ?? 0) > 0 ? tentative.all(provider, now, wanted) : []
+      const rest = order === 'fresh' ? fresh.all({ provider, now, limit: wanted }) : due.all(provider, now, wanted)
+      return tasks([...first, ...rest], limit, except)
+    },
+
+    looks: ({ provider, now, limit, except }: DueQuery): Task[] =>
+      tasks(looks.all(provider, now, limit + except.size), limit, except),
+
+    nextAt(provider: number): number | undefined {
+      const times = [nextDue.get(provider), nextLook.get(provider)].filter(time => typeof time === 'number')
+      return times.length === 0 ? undefined : Math.min(...times)
+    },
+
+    releasable: (limit: number): WriteRow[] => releasable.all(limit).map(full),
+    superseded: (now: number, limit: number): WriteRow[] => over.all(now - refusedKeptMs, limit).map(full),
+    trash: (limit: number): { file: string; to: 'unlink' | 'cache' }[] => trash.all(limit),
+    /** Writes with a body, a page after this seq: for verifying all of them. */
+    withBodies: (after: number): WriteRow[] => bodies.all(after).map(full),
+    dataVersion: (): number => dataVersion.get() ?? 0,
+  }
+}
+
+export type Look = ReturnType<typeof look>

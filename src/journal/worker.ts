@@ -1,0 +1,246 @@
+import { closeSync, existsSync, fsyncSync, openSync, renameSync, rmSync, unlinkSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { type MessagePort, parentPort, receiveMessageOnPort, workerData } from 'node:worker_threads'
+import type { Database } from 'better-sqlite3'
+import { HoldfastError } from '../core/errors.ts'
+import { type Ledger, ledger } from './ledger.ts'
+import { type FileLock, fileLock } from './locks.ts'
+import type { Answer, Opened, Request, WorkerOptions } from './protocol.ts'
+import { failure, rebuild } from './protocol.ts'
+import { asJournalError, openForWriting } from './schema.ts'
+
+/**
+ * The only writer of the journal in this process. Requests that arrive while a commit is on its way to disk share the next one, so the
+ * price of an fsync is split among all that wait for it, and the app's own thread never waits for a disk.
+ */
+
+const port = parentPort as MessagePort
+const options = workerData as WorkerOptions
+const journalPath = join(options.path, 'journal.sqlite')
+const poisonedPath = join(options.path, 'poisoned')
+const reservePath = join(options.path, 'reserve')
+
+let database: Database
+let book: Ledger
+let members: FileLock
+let replicator: FileLock | undefined
+let poisonedHere = false
+
+port.on('message', (first: Request) => {
+  const batch = [first]
+  for (let more = receiveMessageOnPort(port); more !== undefined; more = receiveMessageOnPort(port))
+    batch.push(more.message as Request)
+  const answers: Answer[] = []
+  let changes: Request[] = []
+  const settle = () => {
+    if (changes.length > 0) answers.push(...commit(changes))
+    changes = []
+  }
+  for (const request of batch) {
+    if (request.op in outside) {
+      settle()
+      answers.push(doOutside(request))
+    } else changes.push(request)
+  }
+  settle()
+  port.postMessage(answers)
+})
+
+/** What is no change of rows: opening, locks, closing. */
+const outside = {
+  open(): Opened {
+    members = fileLock(join(options.path, 'members.lock'))
+    const poisoned = existsSync(poisonedPath)
+    if (poisoned && !members.seize()) {
+      members.release()
+      throw new HoldfastError(
+        'CORRUPT',
+        `a write to the directory ${options.path} failed, and another process still has it open: close them all, look after the disk, then open again`,
+        { field: 'directory', rule: 'poisoned', retryable: true },
+      )
+    }
+    if (poisoned) copyForward()
+    else if (!members.share()) {
+      members.release()
+      throw new HoldfastError(
+        'UNAVAILABLE',
+        `the directory ${options.path} is being verified by another process: try again`,
+        {
+          field: 'directory',
+          rule: 'verifying',
+        },
+      )
+    }
+    database = openForWriting(journalPath, options.directory)
+    if (poisoned || existsSync(`${journalPath}-wal`)) checkDatabase()
+    book = ledger(database, options.writer, join(options.path, 'bodies'))
+    return { poisoned }
+  },
+
+  /** Everything was verified: the mark goes, and others may come in. */
+  cleared(): void {
+    rmSync(poisonedPath, { force: true })
+    syncDirectory(options.path)
+    members.share()
+  },
+
+  /** The lock is the kernel's and dies with this process; the token fences off whoever held it before. */
+  lease(): number | undefined {
+    if (replicator !== undefined) return undefined
+    const lock = fileLock(join(options.path, 'replicator.lock'))
+    if (!lock.seize()) {
+      lock.release()
+      return undefined
+    }
+    replicator = lock
+    const [answer] = commit([{ id: 0, op: 'takeLease', args: [] }])
+    if (answer?.ok === true) return answer.value as number
+    replicator.release()
+    replicator = undefined
+    throw answer === undefined ? new Error('no answer') : rebuild(answer as Extract<Answer, { ok: false }>)
+  },
+
+  endLease(): void {
+    replicator?.release()
+    replicator = undefined
+  },
+
+  close(): void {
+    outside.endLease()
+    if (database?.open) database.close()
+    members?.release()
+  },
+}
+
+function doOutside(request: Request): Answer {
+  try {
+    return { id: request.id, ok: true, value: outside[request.op as keyof typeof outside]() }
+  } catch (error) {
+    return failure(request.id, asJournalError(error, journalPath))
+  }
+}
+
+function commit(requests: readonly Request[]): Answer[] {
+  if (poisonedHere || existsSync(poisonedPath))
+    return requests.map(({ id }) => failure(id, poisonedError(options.path)))
+  try {
+    return inOneTransaction(requests)
+  } catch (error) {
+    rollBack()
+    const known = asJournalError(error, journalPath)
+    const code = known instanceof HoldfastError ? known.code : undefined
+    if (code === 'NO_SPACE') return withoutSpace(requests, known)
+    if (code === 'UNAVAILABLE') return requests.map(({ id }) => failure(id, known))
+    if (
+      /^SQLITE_(CONSTRAINT|TOOBIG|MISMATCH|RANGE)/.test((error as { code?: string }).code ?? '') ||
+      error instanceof TypeError
+    )
+      return requests.length === 1
+        ? requests.map(({ id }) => failure(id, known))
+        : requests.flatMap(request => commit([request]))
+    poison(known)
+    return requests.map(({ id }) => failure(id, poisonedError(options.path, known)))
+  }
+}
+
+function inOneTransaction(requests: readonly Request[]): Answer[] {
+  const answers: Answer[] = []
+  database.exec('BEGIN IMMEDIATE')
+  for (const { id, op, args } of requests) {
+    try {
+      const change = book[op as keyof Ledger] as (...args: unknown[]) => unknown
+      answers.push({ id, ok: true, value: change(...args) })
+    } catch (error) {
+      if (!(error instanceof HoldfastError)) throw error
+      answers.push(failure(id, error))
+    }
+  }
+  database.exec('COMMIT')
+  return answers
+}
+
+/** On a full disk, puts are refused; what makes room goes on, on the bytes kept in reserve for it. */
+function withoutSpace(requests: readonly Request[], error: Error): Answer[] {
+  const isPut = ({ op, args }: Request) => op === 'accept' && (args[0] as { kind: string }).kind === 'put'
+  const puts = requests.filter(isPut)
+  const rest = requests.filter(request => !isPut(request))
+  const answers = puts.map(({ id }) => failure(id, error))
+  if (rest.length === 0) return answers
+  if (!existsSync(reservePath)) return [...answers, ...rest.map(({ id }) => failure(id, error))]
+  unlinkSync(reservePath)
+  return [...answers, ...commit(rest)]
+}
+
+function rollBack(): void {
+  try {
+    if (database.inTransaction) database.exec('ROLLBACK')
+  } catch {
+    // The connection is of no use any more; the mark that follows says so to everybody.
+  }
+}
+
+/** After a failed fsync nobody knows what is on disk: no process of this directory may promise anything until all was verified. */
+function poison(error: Error): void {
+  poisonedHere = true
+  try {
+    writeFileSync(poisonedPath, `${new Date().toISOString()} ${error.message}\n`, { mode: 0o600 })
+    syncDirectory(options.path)
+  } catch {
+    // The disk that failed may fail this too; this process at least will not promise anything more.
+  }
+}
+
+export function poisonedError(path: string, cause?: Error): HoldfastError {
+  return new HoldfastError(
+    'CORRUPT',
+    `a write to the disk of ${path} failed: nothing is accepted until every process has closed this directory and one has opened it again`,
+    {
+      field: 'directory',
+      rule: 'poisoned',
+      outcome: cause === undefined ? 'rejected' : 'unknown',
+      retryable: false,
+      cause,
+    },
+  )
+}
+
+/** What the page cache shows may not be what the disk has: the journal is read once more and written to a new file, fsynced, and swapped in. */
+function copyForward(): void {
+  const next = `${journalPath}.next`
+  rmSync(next, { force: true })
+  if (!existsSync(journalPath)) return
+  const old = openForWriting(journalPath, options.directory)
+  try {
+    checkDatabase(old)
+    old.prepare('VACUUM INTO ?').run(next)
+  } finally {
+    old.close()
+  }
+  sync(next)
+  for (const suffix of ['-wal', '-shm']) rmSync(journalPath + suffix, { force: true })
+  renameSync(next, journalPath)
+  syncDirectory(options.path)
+}
+
+function checkDatabase(db: Database = database): void {
+  const found = db.pragma('quick_check(1)', { simple: true })
+  if (found !== 'ok')
+    throw new HoldfastError(
+      'CORRUPT',
+      `the journal ${journalPath} is damaged (${String(found)}). Keep the directory, do not delete it: the bodies in it may be the only copies`,
+      { field: 'journal', rule: 'damaged' },
+    )
+}
+
+function sync(path: string): void {
+  const descriptor = openSync(path, 'r')
+  try {
+    fsyncSync(descriptor)
+  } finally {
+    closeSync(descriptor)
+  }
+}
+
+function syncDirectory(path: string): void {
+  sync(path)
+}
