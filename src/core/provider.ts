@@ -127,9 +127,10 @@ export interface ContentHeaders {
 
 /**
  * `server-full`: the service compared a digest of the whole body with ours. `server-parts`: of every part, and the length of the whole.
- * `none`: it took the bytes without comparing; only reading them back proves anything.
+ * `readback`: the bytes were read back and compared (never the answer of a `put`). `none`: the service took the bytes without comparing;
+ * only reading them back proves anything.
  */
-export type Proof = 'server-full' | 'server-parts' | 'none'
+export type Proof = 'server-full' | 'server-parts' | 'readback' | 'none'
 
 export interface PutResult {
   /** Names this write for later conditions. */

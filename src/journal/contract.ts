@@ -71,6 +71,8 @@ export interface Lease {
   again(seq: number, provider: number, message: string): Promise<void>
   postpone(seq: number, provider: number, until: Postponed): Promise<void>
   block(seq: number, provider: number, reason: Reason, message: string): Promise<void>
+  /** The provider is back: replicas that wait because of passing faults (network, timeouts, load) are due now. */
+  hurry(provider: number): Promise<void>
   /** Blocked replicas of this provider (for these reasons, or all) wait again. Answers how many. */
   unblock(provider: number, reasons?: readonly Reason[]): Promise<number>
   /** A newer write was found at a provider: this one needs to go nowhere any more. */
@@ -113,7 +115,7 @@ export type Decision =
 
 /** Why a conditional write did not happen. The row stays for a minute, so that whoever waits for it can read this. */
 export interface Refusal {
-  readonly code: 'PRECONDITION' | 'UNAVAILABLE'
+  readonly code: 'PRECONDITION' | 'UNAVAILABLE' | 'UNSUPPORTED'
   readonly message: string
 }
 

@@ -286,6 +286,13 @@ export function ledger(database: Database, writer: string, bodies: string) {
       change(token, seq, provider, () => move(seq, provider, { state: 'blocked', reason, message }))
     },
 
+    hurry(token: number, provider: number): void {
+      requireLease(token)
+      sql("UPDATE replicas SET not_before = 0 WHERE provider = ? AND state = 'waiting' AND not_before > 0").run(
+        provider,
+      )
+    },
+
     unblock(token: number, provider: number, reasons: readonly Reason[] | undefined): number {
       requireLease(token)
       const rows = sql<{ seq: number; reason: Reason }>(

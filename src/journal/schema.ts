@@ -167,7 +167,7 @@ export function asJournalError(error: unknown, path: string): Error {
       `the journal ${path} is damaged (${code}). Keep the directory, do not delete it: the bodies in it may be the only copies`,
       { field: 'journal', rule: 'damaged', cause: error },
     )
-  if (/^SQLITE_FULL/.test(code))
+  if (code.startsWith('SQLITE_FULL'))
     return new HoldfastError('NO_SPACE', `no space on the disk of ${path}`, {
       field: 'disk',
       rule: 'full',

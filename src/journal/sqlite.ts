@@ -100,6 +100,7 @@ function connect(
     again: (seq, provider, message) => tell('again', token, seq, provider, message),
     postpone: (seq, provider, until) => tell('postpone', token, seq, provider, until),
     block: (seq, provider, reason, message) => tell('block', token, seq, provider, reason, message),
+    hurry: provider => tell('hurry', token, provider),
     unblock: (provider, reasons) => change('unblock', token, provider, reasons) as Promise<number>,
     overtaken: seq => tell('overtaken', token, seq),
     saveUpload: (seq, provider, upload) => tell('saveUpload', token, seq, provider, upload),

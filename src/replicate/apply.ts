@@ -1,0 +1,285 @@
+import { attributesOf, packMetadata, sameAttributes } from '../core/attributes.ts'
+import { recognise, writeEntry } from '../core/entry.ts'
+import { HoldfastError } from '../core/errors.ts'
+import type { PutCondition, RemoteObject, UploadMemo } from '../core/provider.ts'
+import type { Source } from '../core/source.ts'
+import type { Task, WriteRow } from '../journal/contract.ts'
+import { readMarker, writeMarker } from './marker.ts'
+import { conflict, isAhead, noteClock, type Settled, type Target } from './target.ts'
+
+/** Over this a body is not sent before a head said that it is wanted: 1 MiB. */
+const lookFirstBytes = 1024 * 1024
+/** A put that was committed longer ago than this asks for a delete marker before it is sent. */
+const markerAfterMs = 60_000
+/** How often one attempt starts over because others write the key at the same moment. */
+const mostRounds = 8
+
+export interface Applying {
+  readonly task: Task
+  readonly target: Target
+  /** The body, for a put. */
+  readonly source: Source
+  readonly upload: UploadMemo
+  readonly now: () => number
+  readonly signal: AbortSignal
+  /** An earlier attempt may have been applied, or may still be: the provider is asked first. */
+  readonly mayBeThere: boolean
+}
+
+/**
+ * Brings one write to one provider so that everyone converges, whatever others write at the same time: never over a newer one, never twice.
+ * An unknown outcome rejects; the next attempt asks the provider before it sends anything.
+ */
+export async function apply(applying: Applying): Promise<Settled> {
+  const { task, target, now } = applying
+  if (isAhead(task.write.version, target, now()))
+    throw conflict(
+      `the write's stamp is more than 5 minutes ahead of the clock of ${target.provider.name}: set this machine's clock`,
+      'CLOCK',
+      task.write.key,
+    )
+  if (task.write.state === 'tentative') return task.write.kind === 'put' ? decidePut(applying) : decideDelete(applying)
+  return task.write.kind === 'put' ? applyPut(applying) : applyDelete(applying)
+}
+
+async function applyPut(applying: Applying): Promise<Settled> {
+  const { task, target, mayBeThere } = applying
+  const { write } = task
+  if (applying.now() - write.acceptedAt > markerAfterMs) {
+    const overtaken = await deletedSince(applying)
+    if (overtaken !== undefined) return overtaken
+  }
+  const { createIfAbsent, replaceIf } = target.capabilities
+  let found: RemoteObject | undefined
+  let condition: PutCondition | undefined
+  if (
+    mayBeThere ||
+    (task.known === undefined && (write.size > lookFirstBytes || !createIfAbsent)) ||
+    (task.known !== undefined && !replaceIf)
+  )
+    found = await look(applying)
+  else condition = task.known === undefined ? { absent: true } : { token: task.known.token }
+
+  for (let round = 0; round < mostRounds; round++) {
+    if (condition === undefined) {
+      if (found !== undefined) {
+        const settled = compare(write, found, applying)
+        if (settled !== undefined) return settled
+        if (replaceIf) condition = { token: found.token }
+      } else if (createIfAbsent) condition = { absent: true }
+    }
+    try {
+      return await send(applying, condition)
+    } catch (error) {
+      if (!isPrecondition(error)) throw error
+      found = await look(applying)
+      condition = undefined
+    }
+  }
+  throw busy(applying)
+}
+
+/** What an object that is there means for our write; `undefined`: it is older, or ours but not right, and is to be replaced. */
+function compare(write: WriteRow, found: RemoteObject, applying: Applying): Settled | undefined {
+  const there = recognise(found)
+  if (there.version < write.version) return undefined
+  if (there.whose === 'ours' && there.version === write.version) {
+    if (!isSame(write, found)) return undefined
+    const attested = found.attested.crc32c !== undefined || found.attested.md5 !== undefined
+    return { is: 'stored', token: found.token, etag: found.etag, proof: attested ? 'server-full' : 'none' }
+  }
+  if (isAhead(there.version, applying.target, applying.now()))
+    throw conflict(
+      `${applying.target.provider.name} holds a version from a clock more than 5 minutes ahead: it is not followed`,
+      'CLOCK',
+      write.key,
+    )
+  return { is: 'overtaken', by: there.version, foreign: there.whose === 'foreign' ? found : undefined }
+}
+
+/** Whether an object that says it is this write has its bytes and attributes. */
+export function isSame(write: WriteRow, found: RemoteObject): boolean {
+  const there = recognise(found)
+  return (
+    there.whose === 'ours' &&
+    there.entry.crc32c === write.crc32c &&
+    found.size === write.size &&
+    sameAttributes(attributesOf(found), write.attributes)
+  )
+}
+
+async function send(applying: Applying, condition: PutCondition | undefined): Promise<Settled> {
+  const { task, target, source, upload, now, signal } = applying
+  const { write } = task
+  const { metadata, ...headers } = write.attributes
+  const entry = { version: write.version, size: write.size, crc32c: write.crc32c, etag: write.md5, partSize: undefined }
+  const result = await target.provider.put(
+    {
+      key: write.key,
+      source,
+      headers,
+      metadata: packMetadata(metadata, writeEntry(write.key, entry), target.provider.limits.metadata),
+      condition,
+      upload,
+    },
+    signal,
+  )
+  noteClock(target, result.serverTime, now())
+  return { is: 'stored', token: result.token, etag: result.etag, proof: result.proof }
+}
+
+/** Whether the key was deleted after our write, while it waited. A marker from a clock that does not agree settles nothing. */
+export async function deletedSince(
+  applying: Pick<Applying, 'task' | 'target' | 'now' | 'signal'>,
+): Promise<Settled | undefined> {
+  const { task, target, now, signal } = applying
+  const marker = await readMarker(target, task.write.key, now, signal)
+  if (marker === undefined || marker < task.write.version) return undefined
+  if (isAhead(marker, target, now()))
+    throw conflict(
+      `${target.provider.name} has a delete of this key from a clock more than 5 minutes ahead: which is newer cannot be told`,
+      'CONFLICT',
+      task.write.key,
+    )
+  return { is: 'overtaken', by: marker, foreign: undefined }
+}
+
+async function applyDelete(applying: Applying): Promise<Settled> {
+  const { task, target, now, signal } = applying
+  const { write } = task
+  const marker = await writeMarker(target, write.key, write.version, now, signal)
+  if (marker.version > write.version) {
+    if (isAhead(marker.version, target, now()))
+      throw conflict(
+        `${target.provider.name} has a delete of this key from a clock more than 5 minutes ahead`,
+        'CONFLICT',
+        write.key,
+      )
+    return { is: 'overtaken', by: marker.version, foreign: undefined }
+  }
+  const done: Settled = { is: 'stored', token: marker.token, etag: undefined, proof: 'server-full' }
+  for (let round = 0; round < mostRounds; round++) {
+    const found = await look(applying)
+    if (found === undefined) return done
+    const there = recognise(found)
+    if (there.version > write.version) {
+      if (isAhead(there.version, target, now()))
+        throw conflict(
+          `${target.provider.name} holds a version from a clock more than 5 minutes ahead: it is not followed`,
+          'CLOCK',
+          write.key,
+        )
+      return { is: 'overtaken', by: there.version, foreign: there.whose === 'foreign' ? found : undefined }
+    }
+    try {
+      const result = await target.provider.delete(
+        write.key,
+        target.capabilities.deleteIf ? found.token : undefined,
+        signal,
+      )
+      noteClock(target, result.serverTime, now())
+      return done
+    } catch (error) {
+      if (!isPrecondition(error)) throw error
+    }
+  }
+  throw busy(applying)
+}
+
+/** The primary decides a conditional put: whoever gets through its condition has won, for everybody. */
+async function decidePut(applying: Applying): Promise<Settled> {
+  const { task, target, mayBeThere } = applying
+  const { write } = task
+  const absent = write.condition === 'absent'
+  const { createIfAbsent, replaceIf } = target.capabilities
+  if (absent ? !createIfAbsent : !replaceIf)
+    return unable(applying, absent ? 'create-only puts' : 'conditional replaces')
+  if (absent && !mayBeThere && write.size <= lookFirstBytes) {
+    try {
+      return await send(applying, { absent: true })
+    } catch (error) {
+      if (!isPrecondition(error)) throw error
+    }
+  }
+  for (let round = 0; round < mostRounds; round++) {
+    const found = await look(applying)
+    const there = found === undefined ? undefined : recognise(found)
+    if (found !== undefined && there?.version === write.version && isSame(write, found))
+      return { is: 'stored', token: found.token, etag: found.etag, proof: 'none' }
+    const wanted = write.condition === 'absent' || write.condition === undefined ? undefined : write.condition.version
+    if (there?.version !== wanted) return refused(applying, there?.version)
+    try {
+      return await send(applying, found === undefined ? { absent: true } : { token: found.token })
+    } catch (error) {
+      if (!isPrecondition(error)) throw error
+    }
+  }
+  throw busy(applying)
+}
+
+/** The primary decides a conditional delete: first the object goes under the condition, then the marker says so. */
+async function decideDelete(applying: Applying): Promise<Settled> {
+  const { task, target, now, signal } = applying
+  const { write } = task
+  if (!target.capabilities.deleteIf) return unable(applying, 'conditional deletes')
+  const wanted = write.condition === 'absent' || write.condition === undefined ? undefined : write.condition.version
+  const found = await look(applying)
+  const there = found === undefined ? undefined : recognise(found)
+  if (
+    found === undefined &&
+    applying.mayBeThere &&
+    (await readMarker(target, write.key, now, signal)) === write.version
+  )
+    return { is: 'stored', token: '', etag: undefined, proof: 'server-full' }
+  if (found === undefined || there?.version !== wanted) return refused(applying, there?.version)
+  // The marker goes first, as with every delete: a crash in between leaves a marker that is newer than the object, never a lost delete.
+  try {
+    await target.provider.delete(write.key, found.token, signal)
+  } catch (error) {
+    if (isPrecondition(error)) return refused(applying, undefined)
+    throw error
+  }
+  const marker = await writeMarker(target, write.key, write.version, now, signal)
+  return { is: 'stored', token: marker.token, etag: undefined, proof: 'server-full' }
+}
+
+async function look({ task, target, now, signal }: Applying): Promise<RemoteObject | undefined> {
+  const found = await target.provider.head(task.write.key, signal)
+  noteClock(target, found?.serverTime, now())
+  return found
+}
+
+function isPrecondition(error: unknown): boolean {
+  return error instanceof HoldfastError && error.code === 'PRECONDITION'
+}
+
+function refused({ task }: Applying, found: string | undefined): Settled {
+  const { condition } = task.write
+  const wanted = condition === 'absent' || condition === undefined ? 'be absent' : `have version ${condition.version}`
+  return {
+    is: 'refused',
+    code: 'PRECONDITION',
+    message: `the key was to ${wanted}, but ${found === undefined ? 'it is absent' : `it has version ${found}`}`,
+  }
+}
+
+function unable({ target }: Applying, what: string): Settled {
+  return {
+    is: 'refused',
+    code: 'UNSUPPORTED',
+    message: `the primary ${target.provider.name} has no ${what}: write without \`if\`, or make another provider the primary`,
+  }
+}
+
+function busy({ target, task }: Applying): HoldfastError {
+  return new HoldfastError(
+    'UNAVAILABLE',
+    `others write this key at ${target.provider.name} faster than it can be looked at`,
+    {
+      provider: target.provider.name,
+      key: task.write.key,
+      reason: 'SERVER',
+      outcome: 'rejected',
+    },
+  )
+}

@@ -1,0 +1,78 @@
+import { digestsOf } from '../core/digest.ts'
+import { entryName, recognise, writeEntry } from '../core/entry.ts'
+import { HoldfastError } from '../core/errors.ts'
+import { markerKey } from '../core/key.ts'
+import { noMemo, type PutCondition } from '../core/provider.ts'
+import { bytesSource } from '../core/source.ts'
+import type { Version } from '../core/version.ts'
+import { noteClock, type Target } from './target.ts'
+
+/** How often a marker is tried again when others write it at the same moment. */
+const mostRounds = 8
+
+/**
+ * The marker of a delete, beside the objects: what tells a key that was deleted from one that was lost. The newest delete's version, or
+ * `undefined` where the key has no marker. Rejects where it cannot be read: then nobody knows.
+ */
+export async function readMarker(
+  target: Target,
+  key: string,
+  now: () => number,
+  signal: AbortSignal,
+): Promise<Version | undefined> {
+  const found = await target.provider.head(markerKey(key), signal)
+  if (found === undefined) return undefined
+  noteClock(target, found.serverTime, now())
+  return recognise(found).version
+}
+
+/** Puts the marker of a delete, unless there is a newer one. Answers the version that is there now, and its token. */
+export async function writeMarker(
+  target: Target,
+  key: string,
+  version: Version,
+  now: () => number,
+  signal: AbortSignal,
+): Promise<{ version: Version; token: string }> {
+  const name = markerKey(key)
+  const bytes = Buffer.from(JSON.stringify({ format: 1, key, version }), 'utf8')
+  const digests = digestsOf(bytes)
+  const entry = { version, size: bytes.byteLength, crc32c: digests.crc32c, etag: digests.md5, partSize: undefined }
+  let condition: PutCondition | undefined = target.capabilities.createIfAbsent ? { absent: true } : undefined
+  let looked = condition !== undefined
+  for (let round = 0; round < mostRounds; round++) {
+    if (!looked) {
+      const found = await target.provider.head(name, signal)
+      if (found !== undefined) {
+        noteClock(target, found.serverTime, now())
+        const there = recognise(found).version
+        if (there >= version) return { version: there, token: found.token }
+        condition = target.capabilities.replaceIf ? { token: found.token } : undefined
+      } else condition = target.capabilities.createIfAbsent ? { absent: true } : undefined
+    }
+    try {
+      const put = await target.provider.put(
+        {
+          key: name,
+          source: bytesSource(bytes, digests),
+          headers: { contentType: 'application/json' },
+          metadata: { [entryName]: writeEntry(name, entry) },
+          condition,
+          upload: noMemo,
+        },
+        signal,
+      )
+      noteClock(target, put.serverTime, now())
+      return { version, token: put.token }
+    } catch (error) {
+      if (!(error instanceof HoldfastError) || error.code !== 'PRECONDITION') throw error
+      looked = false
+    }
+  }
+  throw new HoldfastError('UNAVAILABLE', 'the marker of a delete changes faster than it can be written', {
+    provider: target.provider.name,
+    key,
+    reason: 'SERVER',
+    outcome: 'unknown',
+  })
+}

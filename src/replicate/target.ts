@@ -1,0 +1,43 @@
+import { HoldfastError } from '../core/errors.ts'
+import type { Capabilities, Proof, Provider, RemoteObject } from '../core/provider.ts'
+import type { Version } from '../core/version.ts'
+import { maxClockLeadMs, versionTime } from '../core/version.ts'
+
+/** One provider as the replicator sees it: its id in the journal, and a driver whose every call ends in bounded time. */
+export interface Target {
+  readonly id: number
+  readonly provider: Provider
+  readonly capabilities: Capabilities
+  /** Its clock minus ours, milliseconds, as far as its answers told. */
+  clockOffsetMs: number | undefined
+}
+
+/** Remembers the provider's clock from an answer. */
+export function noteClock(target: Target, serverTime: number | undefined, now: number): void {
+  if (serverTime !== undefined) target.clockOffsetMs = serverTime - now
+}
+
+/**
+ * Whether a stamp is too far ahead of the provider's own clock to be followed: such a version would win over every honest write until
+ * the clocks caught up.
+ */
+export function isAhead(version: Version, target: Target, now: number): boolean {
+  return versionTime(version) > now + (target.clockOffsetMs ?? 0) + maxClockLeadMs
+}
+
+/** Where one write stands at one provider after everything possible was done now. */
+export type Settled =
+  /** It is there, under this token. `found`: it was there already. */
+  | { readonly is: 'stored'; readonly token: string; readonly etag: string | undefined; readonly proof: Proof }
+  /** A newer write is there: this one needs to go nowhere any more. */
+  | { readonly is: 'overtaken'; readonly by: Version; readonly foreign: RemoteObject | undefined }
+  /** The condition of a conditional write does not hold. */
+  | { readonly is: 'refused'; readonly code: 'PRECONDITION' | 'UNSUPPORTED'; readonly message: string }
+
+export function conflict(
+  message: string,
+  reason: 'CONFLICT' | 'CLOCK' | 'TOO_OLD' | 'MISMATCH',
+  key: string,
+): HoldfastError {
+  return new HoldfastError('BLOCKED', message, { reason, key, retryable: false })
+}
