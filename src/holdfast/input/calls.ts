@@ -1,0 +1,184 @@
+import { invalid, shown } from '../../core/errors.ts'
+import type { ByteRange, Provider } from '../../core/provider.ts'
+import type { Version } from '../../core/version.ts'
+import { checkHeader } from './headers.ts'
+import { type AckLevel, type CallOptions, checkAck, checkVersionCondition } from './put.ts'
+import { checkRange } from './range.ts'
+import { checkSignal, flag, oneOf, suggestion, take, whole } from './take.ts'
+
+/** Longest time that a timer can be set to, in milliseconds: 24 days. */
+export const longestTimerMs = 2_147_483_647
+
+export interface GetOptions extends CallOptions {
+  /** Half-open, in bytes: start <= byte < end; or the last n bytes. */
+  readonly range?: { readonly start: number; readonly end?: number } | { readonly last: number }
+}
+
+export interface DeleteOptions extends CallOptions {
+  /** Only that version; else PRECONDITION. */
+  readonly if?: { readonly version: string }
+  /** Default: that of the store. */
+  readonly ack?: AckLevel
+}
+
+export interface ListOptions extends CallOptions {
+  /** Default: everything. */
+  readonly prefix?: string
+  /** Keys that share the part up to and including its first occurrence after the prefix become one `prefix` entry. Default: none. */
+  readonly delimiter?: string
+  /** Entries after it, in UTF-8 byte order. Default: from the beginning. */
+  readonly startAfter?: string
+}
+
+/** PUT: create-only unless overwrite; the uploader must send `headers`; then `adopt`. GET: from an up provider that holds the newest version. */
+export interface SignOptions {
+  readonly method: 'GET' | 'PUT'
+  /** 1 to 604,800 (7 days). */
+  readonly expiresInSeconds: number
+  /** PUT: the uploader must send it. GET: overrides what is stored. */
+  readonly contentType?: string
+  /** GET: overrides what is stored. INVALID for PUT. */
+  readonly contentDisposition?: string
+  /** PUT: also over an object that is there. Default false. INVALID for GET. */
+  readonly overwrite?: boolean
+}
+
+export interface AdoptOptions extends CallOptions {
+  /** A provider's name. Default: all are asked. */
+  readonly from?: string
+}
+
+export interface UntilOptions extends CallOptions {
+  /** 'stored' (default): on every provider. 'verified': looked at twice. */
+  readonly until?: 'stored' | 'verified'
+}
+
+export interface CloseOptions {
+  /** Waits so long, in milliseconds, for what is in flight. Default 0. */
+  readonly drainMs?: number
+}
+
+/** For calls that take nothing but a signal. `of` is the call's name, for the message. */
+export function checkCall(options: unknown, of: string): { signal: AbortSignal | undefined } {
+  return { signal: checkSignal(take(options, ['signal'], of).signal) }
+}
+
+export function checkGet(options: unknown): { range: ByteRange | undefined; signal: AbortSignal | undefined } {
+  const given = take(options, ['range', 'signal'], 'get')
+  return { range: checkRange(given.range), signal: checkSignal(given.signal) }
+}
+
+export interface CheckedDelete {
+  readonly condition: { readonly version: Version } | undefined
+  readonly ack: AckLevel | undefined
+  readonly signal: AbortSignal | undefined
+}
+
+export function checkDelete(options: unknown): CheckedDelete {
+  const given = take(options, ['if', 'ack', 'signal'], 'delete')
+  const signal = checkSignal(given.signal)
+  return { condition: checkVersionCondition(given.if), ack: checkAck(given.ack), signal }
+}
+
+export interface CheckedList {
+  /** '' for what was not given. */
+  readonly prefix: string
+  readonly delimiter: string
+  readonly startAfter: string
+  readonly signal: AbortSignal | undefined
+}
+
+/** INVALID, field the option's name: rule `type`, `unicode` (unpaired surrogates) or `length` (over 4,096 bytes). */
+export function checkList(options: unknown): CheckedList {
+  const given = take(options, ['prefix', 'delimiter', 'startAfter', 'signal'], 'list')
+  return {
+    prefix: checkText('prefix', given.prefix),
+    delimiter: checkText('delimiter', given.delimiter),
+    startAfter: checkText('startAfter', given.startAfter),
+    signal: checkSignal(given.signal),
+  }
+}
+
+function checkText(field: string, value: unknown): string {
+  if (value === undefined) return ''
+  if (typeof value !== 'string') throw invalid(field, 'type', `${field} must be a string, got ${shown(value)}`)
+  if (!value.isWellFormed()) throw invalid(field, 'unicode', `${field} has an unpaired surrogate: ${shown(value)}`)
+  if (value.length > 4096 || Buffer.byteLength(value) > 4096) {
+    throw invalid(field, 'length', `${field} is longer than 4096 bytes: ${shown(value)}`)
+  }
+  return value
+}
+
+export interface CheckedSign {
+  readonly method: 'GET' | 'PUT'
+  readonly expiresInSeconds: number
+  readonly contentType: string | undefined
+  readonly contentDisposition: string | undefined
+  /** PUT: refuse when there is an object. */
+  readonly createOnly: boolean
+}
+
+/** INVALID, field the option's name: rule `missing`, `type`, `value`, `range`, `method` (no use for this method), or that of the header. */
+export function checkSign(options: unknown): CheckedSign {
+  if (options === undefined) throw new TypeError('the options of signedUrl must be an object, got undefined')
+  const names = ['method', 'expiresInSeconds', 'contentType', 'contentDisposition', 'overwrite'] as const
+  const given = take(options, names, 'signedUrl')
+  const method = oneOf('method', given.method, ['GET', 'PUT'], undefined)
+  if (method === undefined) throw invalid('method', 'missing', "method is missing: 'GET' or 'PUT'")
+  const overwrite = flag('overwrite', given.overwrite, false)
+  if (method === 'GET' && overwrite) throw invalid('overwrite', 'method', 'overwrite is for PUT')
+  if (method === 'PUT' && given.contentDisposition !== undefined) {
+    throw invalid('contentDisposition', 'method', 'contentDisposition is for GET')
+  }
+  const { contentType, contentDisposition } = given
+  return {
+    method,
+    expiresInSeconds: whole('expiresInSeconds', given.expiresInSeconds, 1, 604_800),
+    contentType: contentType === undefined ? undefined : checkHeader('contentType', contentType),
+    contentDisposition:
+      contentDisposition === undefined ? undefined : checkHeader('contentDisposition', contentDisposition),
+    createOnly: method === 'PUT' && !overwrite,
+  }
+}
+
+/** INVALID, field `from`, rule `type`, or `unknown` for a name that no provider has. */
+export function checkAdopt(
+  options: unknown,
+  providers: readonly Provider[],
+): { from: Provider | undefined; signal: AbortSignal | undefined } {
+  const given = take(options, ['from', 'signal'], 'adopt')
+  const signal = checkSignal(given.signal)
+  if (given.from === undefined) return { from: undefined, signal }
+  const from = providers.find(provider => provider.name === given.from)
+  if (from !== undefined) return { from, signal }
+  if (typeof given.from !== 'string') {
+    throw invalid('from', 'type', `from must be a provider's name, got ${shown(given.from)}`)
+  }
+  const names = providers.map(provider => provider.name)
+  throw invalid('from', 'unknown', `no provider is called ${shown(given.from)}${suggestion(given.from, names)}`)
+}
+
+/** For `drain` and `replicated`. INVALID, field `until`. */
+export function checkUntil(
+  options: unknown,
+  of: string,
+): { until: 'stored' | 'verified'; signal: AbortSignal | undefined } {
+  const given = take(options, ['until', 'signal'], of)
+  const signal = checkSignal(given.signal)
+  return { until: oneOf('until', given.until, ['stored', 'verified'], 'stored'), signal }
+}
+
+/** INVALID, field `drainMs`. */
+export function checkClose(options: unknown): { drainMs: number } {
+  const { drainMs } = take(options, ['drainMs'], 'close')
+  return { drainMs: drainMs === undefined ? 0 : whole('drainMs', drainMs, 0, longestTimerMs) }
+}
+
+/** INVALID, field `event`, rule `type` or `unknown`; TypeError for a listener that is no function. */
+export function checkListener<Name extends string>(event: unknown, listener: unknown, names: readonly Name[]): Name {
+  if (typeof listener !== 'function') throw new TypeError(`the listener must be a function, got ${shown(listener)}`)
+  const known = names.find(name => name === event)
+  if (known !== undefined) return known
+  if (typeof event !== 'string') throw invalid('event', 'type', `event must be a name, got ${shown(event)}`)
+  throw invalid('event', 'unknown', `there is no event ${shown(event)}${suggestion(event, names)}`)
+}

@@ -1,0 +1,80 @@
+import { createHash } from 'node:crypto'
+import { mismatch } from '../../core/body.ts'
+import type { Digests } from '../../core/digest.ts'
+import { invalid, shown } from '../../core/errors.ts'
+import { suggestion, reading, whole } from './take.ts'
+
+/** What the caller says of a body beforehand. Digests as hex, in lower case. */
+export interface Expected {
+  /** Bytes. */
+  readonly size?: number
+  readonly md5?: string
+  readonly crc32c?: string
+  readonly sha256?: string
+}
+
+/** Hex digits of each. */
+const digits = { md5: 32, crc32c: 8, sha256: 64 } as const
+const names = ['size', 'md5', 'crc32c', 'sha256'] as const
+
+/**
+ * INVALID: field `size`, rule `type` or `range`; else field `expect`, rule `type`, `unknown` (no such digest), `hex` or `length`.
+ * Nothing is compared yet.
+ */
+export function checkExpect(expect: unknown): Expected {
+  if (expect === undefined) return {}
+  if (typeof expect !== 'object' || expect === null) {
+    throw invalid('expect', 'type', `expect must be an object such as { md5: … }, got ${shown(expect)}`)
+  }
+  return reading('expect', 'expect', () => {
+    const unknown = Object.keys(expect).find(name => !names.some(known => known === name))
+    if (unknown !== undefined) {
+      throw invalid('expect', 'unknown', `expect knows nothing of ${shown(unknown)}${suggestion(unknown, names)}`)
+    }
+    const { size, ...given } = expect as Record<string, unknown>
+    const expected: { -readonly [Name in keyof Expected]: Expected[Name] } = {}
+    if (size !== undefined) expected.size = whole('size', size, 0, Number.MAX_SAFE_INTEGER)
+    for (const name of ['md5', 'crc32c', 'sha256'] as const) {
+      if (given[name] !== undefined) expected[name] = checkDigest(name, given[name])
+    }
+    return expected
+  })
+}
+
+function checkDigest(name: keyof typeof digits, value: unknown): string {
+  const wanted = `expect.${name} must be ${digits[name]} hex digits`
+  if (typeof value !== 'string') throw invalid('expect', 'type', `${wanted}, got ${shown(value)}`)
+  if (!/^[0-9a-f]*$/i.test(value)) {
+    const bytes = /^[A-Za-z0-9+/]+={0,2}$/.test(value) ? Buffer.from(value, 'base64') : undefined
+    const hint = bytes?.byteLength === digits[name] / 2 ? ` (base64 of ${bytes.toString('hex')}?)` : ''
+    throw invalid('expect', 'hex', `${wanted}, got ${shown(value)}${hint}`)
+  }
+  if (value.length !== digits[name]) throw invalid('expect', 'length', `${wanted}, got ${value.length}`)
+  return value.toLowerCase()
+}
+
+/** CHECKSUM, field `md5` or `crc32c`, where the body has other digests than announced. */
+export function compareDigests(expected: Expected, computed: Digests): void {
+  for (const name of ['md5', 'crc32c'] as const) {
+    const wanted = expected[name]
+    if (wanted !== undefined && wanted !== computed[name]) throw mismatch(name, wanted, computed[name])
+  }
+}
+
+/**
+ * The same chunks. Where a SHA-256 was announced, which nothing else here needs, it is computed on the way, and CHECKSUM, field
+ * `sha256`, is thrown in place of the end if the body has another.
+ */
+export function demandSha256(chunks: AsyncIterable<Uint8Array>, expected: Expected): AsyncIterable<Uint8Array> {
+  return expected.sha256 === undefined ? chunks : hashed(chunks, expected.sha256)
+}
+
+async function* hashed(chunks: AsyncIterable<Uint8Array>, wanted: string): AsyncGenerator<Uint8Array> {
+  const hash = createHash('sha256')
+  for await (const chunk of chunks) {
+    hash.update(chunk)
+    yield chunk
+  }
+  const computed = hash.digest('hex')
+  if (computed !== wanted) throw mismatch('sha256', wanted, computed)
+}

@@ -1,0 +1,122 @@
+import { HoldfastError, invalid, shown } from '../../core/errors.ts'
+
+/**
+ * The options of one call, each read once: a getter or a proxy cannot say one thing to a check and another to the work. `undefined` is
+ * taken for an empty object. TypeError where it is no object; INVALID, field its name, rule `unknown` for a name that is not among
+ * `names`, with the one that may have been meant; INVALID, field `options`, rule `type` where reading throws.
+ */
+export function take<Name extends string>(options: unknown, names: readonly Name[], of: string): Record<Name, unknown> {
+  const given = options === undefined ? {} : options
+  if (typeof given !== 'object' || given === null || isArray(given)) {
+    throw new TypeError(`the options of ${of} must be an object, got ${shown(given)}`)
+  }
+  return reading('options', `the options of ${of}`, () => {
+    for (const name of Object.keys(given)) demandKnown(name, names, of)
+    const taken: Record<string, unknown> = {}
+    for (const name of names) taken[name] = (given as Record<string, unknown>)[name]
+    return taken as Record<Name, unknown>
+  })
+}
+
+function demandKnown(name: string, names: readonly string[], of: string): void {
+  if (names.includes(name)) return
+  const field = /^[\w.-]{1,64}$/.test(name) ? name : 'options'
+  throw invalid(field, 'unknown', `${of} has no option ${shown(name)}${suggestion(name, names)}`)
+}
+
+/** `; did you mean …?`, or the names there are. */
+export function suggestion(name: string, names: readonly string[]): string {
+  const near = closest(name, names)
+  return near === undefined ? `; there are: ${names.join(', ')}` : `; did you mean ${near}?`
+}
+
+/** Runs what reads a caller's object. What its getters and proxies throw becomes INVALID, rule `type`. */
+export function reading<T>(field: string, what: string, read: () => T): T {
+  try {
+    return read()
+  } catch (error) {
+    if (error instanceof HoldfastError) throw error
+    throw invalid(field, 'type', `${what} cannot be read: a getter or a proxy throws`, { cause: error })
+  }
+}
+
+/** Array.isArray, for anything: it throws for a revoked proxy. */
+function isArray(value: object): boolean {
+  try {
+    return Array.isArray(value)
+  } catch {
+    return false
+  }
+}
+
+/** The name that a person who wrote `name` may have meant: at most a third of its letters differ. */
+function closest(name: string, names: readonly string[]): string | undefined {
+  if (name.length > 64) return undefined
+  let best: string | undefined
+  let least = Math.max(1, Math.floor(name.length / 3)) + 1
+  for (const candidate of names) {
+    const distance = editDistance(name.toLowerCase(), candidate.toLowerCase())
+    if (distance < least) {
+      least = distance
+      best = candidate
+    }
+  }
+  return best
+}
+
+/** Letters to insert, drop, change, or swap with their neighbour until one is the other. */
+function editDistance(a: string, b: string): number {
+  let before: number[] = []
+  let last = Array.from({ length: b.length + 1 }, (_, j) => j)
+  for (let i = 1; i <= a.length; i++) {
+    const row = [i]
+    for (let j = 1; j <= b.length; j++) {
+      const same = a[i - 1] === b[j - 1]
+      const swapped = i > 1 && j > 1 && a[i - 1] === b[j - 2] && a[i - 2] === b[j - 1]
+      row[j] = Math.min(at(last, j) + 1, at(row, j - 1) + 1, at(last, j - 1) + (same ? 0 : 1))
+      if (swapped) row[j] = Math.min(at(row, j), at(before, j - 2) + 1)
+    }
+    before = last
+    last = row
+  }
+  return at(last, b.length)
+}
+
+function at(row: readonly number[], index: number): number {
+  return row[index] ?? Number.POSITIVE_INFINITY
+}
+
+/** One of these texts, or `otherwise` where none is given. INVALID, rule `type` or `value`. */
+export function oneOf<Value extends string, Otherwise>(
+  field: string,
+  value: unknown,
+  values: readonly Value[],
+  otherwise: Otherwise,
+): Value | Otherwise {
+  if (value === undefined) return otherwise
+  const found = values.find(each => each === value)
+  if (found !== undefined) return found
+  const rule = typeof value === 'string' ? 'value' : 'type'
+  throw invalid(field, rule, `${field} must be ${values.map(shown).join(' or ')}, got ${shown(value)}`)
+}
+
+/** A whole number in these bounds. INVALID, rule `type` or `range`. */
+export function whole(field: string, value: unknown, least: number, most: number): number {
+  if (typeof value !== 'number') {
+    throw invalid(field, 'type', `${field} must be a number, got ${shown(value)}`)
+  }
+  if (Number.isSafeInteger(value) && value >= least && value <= most) return value
+  throw invalid(field, 'range', `${field} must be a whole number from ${least} to ${most}, got ${shown(value)}`)
+}
+
+export function flag(field: string, value: unknown, otherwise: boolean): boolean {
+  if (value === undefined) return otherwise
+  if (typeof value === 'boolean') return value
+  throw invalid(field, 'type', `${field} must be true or false, got ${shown(value)}`)
+}
+
+/** A caller's signal. TypeError for anything else. */
+export function checkSignal(signal: unknown): AbortSignal | undefined {
+  if (signal === undefined || signal instanceof AbortSignal) return signal
+  throw new TypeError(`signal must be an AbortSignal, got ${shown(signal)}`)
+}
