@@ -1,0 +1,88 @@
+import type { Storage } from '@google-cloud/storage'
+import type { Capabilities, Provider } from '../core/provider.ts'
+import { loadSdk } from '../core/sdk.ts'
+import { faultsOf } from './fault.ts'
+import { checkEndpoint } from './gcs/endpoint.ts'
+import { classifyGcs } from './gcs/errors.ts'
+import { gcsLimits, refuseGcsKey } from './gcs/keys.ts'
+import { listObjects } from './gcs/list.ts'
+import { checkGcsOptions, type GcsOptions } from './gcs/options.ts'
+import { getObject, headObject } from './gcs/read.ts'
+import { dropSession, putResumable } from './gcs/resumable.ts'
+import { signUrl } from './gcs/sign.ts'
+import { targetOf } from './gcs/target.ts'
+import { wireTo } from './gcs/wire.ts'
+import { deleteObject, putWhole } from './gcs/write.ts'
+import { prefixed } from './prefixed.ts'
+
+export type { GcsOptions } from './gcs/options.ts'
+
+const capabilities: Capabilities = {
+  createIfAbsent: true,
+  replaceIf: true,
+  deleteIf: true,
+  uniqueTokens: true,
+  readIf: true,
+  attests: ['crc32c', 'md5'],
+  sign: true,
+  listsAtOnce: true,
+  quirks: {},
+}
+
+const mebibyte = 2 ** 20
+
+/**
+ * A bucket of Google Cloud Storage. Needs `@google-cloud/storage` 7.14 or newer. The token of an object is its generation, which every
+ * write makes anew. Bytes are compared with their CRC32C and MD5 by the service before an object comes to be, those of large uploads
+ * too. What is stored with `contentEncoding: 'gzip'` is read as it is stored. INVALID where an option breaks a rule.
+ */
+export function gcs(options: GcsOptions): Provider {
+  checkGcsOptions(options)
+  const { bucket, prefix = '', partSize = 8 * mebibyte, multipartThreshold = 64 * mebibyte } = options
+  const name = options.name ?? (prefix === '' ? `gcs:${bucket}` : `gcs:${bucket}/${prefix}`)
+  const storage = options.client ?? buildClient(options)
+  const endpoint = checkEndpoint(storage.apiEndpoint, options.allowInsecure === true)
+  const faults = faultsOf(name)
+  const target = targetOf(bucket, faults, wireTo({ storage, endpoint, userProject: options.userProject, faults }))
+
+  const whole: Provider = {
+    name,
+    kind: 'gcs',
+    location: `gcs://${endpoint.host}/${bucket}`,
+    limits: gcsLimits,
+    capabilities,
+    refuseKey: refuseGcsKey,
+    async learn(_remembered, signal) {
+      signal.throwIfAborted()
+      return capabilities
+    },
+    put: (request, signal) =>
+      request.source.size > multipartThreshold
+        ? putResumable(target, request, partSize, signal)
+        : putWhole(target, request, signal),
+    head: (key, signal) => headObject(target, key, signal),
+    get: (request, signal) => getObject(target, request, signal),
+    delete: (key, token, signal) => deleteObject(target, key, token, signal),
+    list: (request, signal) => listObjects(target, request, signal),
+    sign: (request, signal) => signUrl(storage, bucket, faults, request, signal),
+    abandon: (key, upload, signal) => dropSession(target, key, upload, signal),
+    classify: error => classifyGcs(faults, error),
+  }
+  return prefix === '' ? whole : prefixed(whole, prefix, { name })
+}
+
+/** Tokens are not sent in the clear unless the user brought the client that makes them. The client's own retries are never in play. */
+function buildClient(options: GcsOptions): Storage {
+  const sdk = loadSdk<typeof import('@google-cloud/storage')>('@google-cloud/storage', 'holdfast/gcs')
+  const { apiEndpoint, credentials, keyFilename, authClient, projectId } = options
+  if (apiEndpoint !== undefined) checkEndpoint(apiEndpoint, options.allowInsecure === true)
+  return new sdk.Storage({
+    retryOptions: { autoRetry: false },
+    useAuthWithCustomEndpoint: authClient !== undefined || (apiEndpoint ?? 'https:').startsWith('https:'),
+    ...(apiEndpoint === undefined ? {} : { apiEndpoint }),
+    ...(credentials === undefined ? {} : { credentials }),
+    ...(keyFilename === undefined ? {} : { keyFilename }),
+    ...(authClient === undefined ? {} : { authClient }),
+    ...(projectId === undefined ? {} : { projectId }),
+  })
+}

@@ -1,0 +1,36 @@
+import type { HoldfastError } from '../../core/errors.ts'
+import type { Faults } from '../fault.ts'
+import { type Purpose, type Refusal, refusalError } from './errors.ts'
+import type { Wire } from './wire.ts'
+
+/** One bucket, as the parts of the driver see it. */
+export interface Target {
+  readonly bucket: string
+  readonly faults: Faults
+  readonly wire: Wire
+  /** Path and query of an object; the key is one path segment, whatever is in it. */
+  object(key: string, query?: Query): string
+  list(query: Query): string
+  upload(query: Query): string
+  refusal(purpose: Purpose, refusal: Refusal): HoldfastError
+}
+
+export type Query = Readonly<Record<string, string>>
+
+export function targetOf(bucket: string, faults: Faults, wire: Wire): Target {
+  const objects = `/storage/v1/b/${encodeURIComponent(bucket)}/o`
+  return {
+    bucket,
+    faults,
+    wire,
+    object: (key, query = {}) => `${objects}/${encodeURIComponent(key)}${search(query)}`,
+    list: query => objects + search(query),
+    upload: query => `/upload${objects}${search(query)}`,
+    refusal: (purpose, refusal) => refusalError(faults, purpose, refusal),
+  }
+}
+
+function search(query: Query): string {
+  const pairs = Object.entries(query).map(([name, value]) => `${name}=${encodeURIComponent(value)}`)
+  return pairs.length === 0 ? '' : `?${pairs.join('&')}`
+}
