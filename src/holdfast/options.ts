@@ -1,0 +1,267 @@
+import { isAbsolute, parse, resolve } from 'node:path'
+import { HoldfastError, invalid, shown } from '../core/errors.ts'
+import type { Provider } from '../core/provider.ts'
+import { longestTimerMs } from './input/calls.ts'
+import { checkProvider, demandApart } from './input/providers.ts'
+import type { AckLevel } from './input/put.ts'
+import { checkAck } from './input/put.ts'
+import { flag, oneOf, reading, take, whole } from './input/take.ts'
+
+export interface HoldfastOptions {
+  /** Absolute path on a local disk. Created with mode 0700 if missing. May be shared by processes of one machine. */
+  readonly directory: string
+  /** 'durable' (default): refuses memory file systems. 'ephemeral': takes any, and raises `ack` to at least 'one'. */
+  readonly disk?: 'durable' | 'ephemeral'
+  readonly primary: Provider
+  readonly secondary: Provider
+  /** Further copies, in read order after the secondary: one that is being filled, or a third cloud. Default none. */
+  readonly mirrors?: readonly Provider[]
+  /** When `put` and `delete` resolve: on local disk, when one provider has it too, when all have. Default 'local'. */
+  readonly ack?: AckLevel
+  /** For 'one' and 'all': then reject with ACK_TIMEOUT (accepted, on its way). Milliseconds; default 30_000. */
+  readonly ackTimeoutMs?: number
+  /**
+   * Between the two looks at each copy. Milliseconds; default 900_000. Below 120_000 the second look may come before a late request of
+   * another writer has ended. 0: look at once. At most half of `tombstoneDays`, and 24 days.
+   */
+  readonly holdMs?: number
+  /** Bytes held for the second look before the oldest are looked at early, never before 120 s. Default half of maxStageBytes, and at most all of it. */
+  readonly maxHeldBytes?: number
+  /** Bytes on local disk not yet released; over it, puts are refused (NO_SPACE) before their body is read. Default 10 GiB. */
+  readonly maxStageBytes?: number
+  /** Bytes kept as a last resort once released, least recently used go first. Default 0. */
+  readonly cacheBytes?: number
+  /** 'strict' (default): keys that every configured provider stores verbatim. 'encode': UNSUPPORTED in this version. */
+  readonly keys?: 'strict' | 'encode'
+  /** How long delete markers are kept, in days. Default 90. */
+  readonly tombstoneDays?: number
+  /** What happens to objects written past Holdfast that are newer than ours: mirrored too (default), or only reported. */
+  readonly foreign?: 'adopt' | 'report'
+  readonly reads?: ReadOptions
+  readonly replication?: ReplicationOptions
+}
+
+export interface ReadOptions {
+  /** Until the next provider is asked. Milliseconds; default 2_000. */
+  readonly firstByteMs?: number
+  /** Between bytes of a body, before it goes on elsewhere. Milliseconds; default 15_000. */
+  readonly idleMs?: number
+  /** 'all': absence needs a 404 of every provider, else UNAVAILABLE. Default 'reachable': the primary's, and of every other that answers. */
+  readonly absence?: 'reachable' | 'all'
+  /** Serve the released local copy, marked stale, when no provider answers. Default false. */
+  readonly allowStale?: boolean
+  /** Default false. true: UNSUPPORTED in this version. */
+  readonly hedge?: boolean
+}
+
+export interface ReplicationOptions {
+  /** 'external': this process only accepts and reads; `holdfast worker` on the same directory replicates. Default 'here'. */
+  readonly run?: 'here' | 'external'
+  /** Objects in flight per provider at most; adapts below it. 1 to 1,000; default 16. */
+  readonly concurrency?: number
+  /** Per provider, all requests of the replicator together. May be a fraction. Default unlimited. */
+  readonly maxRequestsPerSecond?: number
+}
+
+/** The options with all defaults in them. */
+export interface CheckedOptions {
+  /** Absolute, without `..` or a `/` at its end. */
+  readonly directory: string
+  readonly disk: 'durable' | 'ephemeral'
+  /** Primary, secondary, then the mirrors. */
+  readonly providers: readonly [Provider, Provider, ...Provider[]]
+  /** At least 'one' on an ephemeral disk. */
+  readonly ack: AckLevel
+  readonly ackTimeoutMs: number
+  readonly holdMs: number
+  readonly maxHeldBytes: number
+  readonly maxStageBytes: number
+  readonly cacheBytes: number
+  readonly tombstoneDays: number
+  readonly foreign: 'adopt' | 'report'
+  readonly reads: Required<Omit<ReadOptions, 'hedge'>>
+  readonly replication: {
+    readonly run: 'here' | 'external'
+    readonly concurrency: number
+    /** `undefined`: unlimited. */
+    readonly maxRequestsPerSecond: number | undefined
+  }
+}
+
+const names = [
+  'directory',
+  'disk',
+  'primary',
+  'secondary',
+  'mirrors',
+  'ack',
+  'ackTimeoutMs',
+  'holdMs',
+  'maxHeldBytes',
+  'maxStageBytes',
+  'cacheBytes',
+  'keys',
+  'tombstoneDays',
+  'foreign',
+  'reads',
+  'replication',
+] as const satisfies readonly (keyof HoldfastOptions)[]
+
+const readNames = [
+  'firstByteMs',
+  'idleMs',
+  'absence',
+  'allowStale',
+  'hedge',
+] as const satisfies readonly (keyof ReadOptions)[]
+
+const replicationNames = [
+  'run',
+  'concurrency',
+  'maxRequestsPerSecond',
+] as const satisfies readonly (keyof ReplicationOptions)[]
+
+const mostBytes = Number.MAX_SAFE_INTEGER
+const dayMs = 86_400_000
+
+/**
+ * Looks at the options alone: no disk, no network. INVALID, field the option (`reads.idleMs` for one inside another): rule `type`,
+ * `missing`, `unknown` (with a suggestion), `value`, `range`; of `directory` also `relative`, `root`, `unicode`; of providers also
+ * `duplicate`, `overlap`, `name`. UNSUPPORTED for what a later version brings. TypeError where the options are no object, or what
+ * should be a provider is none.
+ */
+export function checkOptions(options: unknown): CheckedOptions {
+  if (options === undefined) throw new TypeError('openHoldfast needs options: directory, primary and secondary')
+  const given = take(options, names, 'openHoldfast')
+  const directory = checkDirectory(given.directory)
+  const disk = oneOf('disk', given.disk, ['durable', 'ephemeral'], 'durable')
+  const providers = checkProviders(given.primary, given.secondary, given.mirrors)
+  const maxStageBytes = wholeOr('maxStageBytes', given.maxStageBytes, 1, mostBytes, 10 * 2 ** 30)
+  const tombstoneDays = wholeOr('tombstoneDays', given.tombstoneDays, 1, 36_500, 90)
+  demandNow('keys', oneOf('keys', given.keys, ['strict', 'encode'], 'strict') === 'strict')
+  return {
+    directory,
+    disk,
+    providers,
+    ack: atLeast(disk, checkAck(given.ack) ?? 'local'),
+    ackTimeoutMs: wholeOr('ackTimeoutMs', given.ackTimeoutMs, 0, longestTimerMs, 30_000),
+    // A write held longer would outlive what is known of the deletes since.
+    holdMs: wholeOr('holdMs', given.holdMs, 0, Math.min(longestTimerMs, (tombstoneDays * dayMs) / 2), 900_000),
+    maxHeldBytes: checkHeld(given.maxHeldBytes, maxStageBytes),
+    maxStageBytes,
+    cacheBytes: wholeOr('cacheBytes', given.cacheBytes, 0, mostBytes, 0),
+    tombstoneDays,
+    foreign: oneOf('foreign', given.foreign, ['adopt', 'report'], 'adopt'),
+    reads: checkReads(given.reads),
+    replication: checkReplication(given.replication),
+  }
+}
+
+/** The level that a write is acknowledged at: on a disk that may vanish, never before a provider has it. */
+export function atLeast(disk: 'durable' | 'ephemeral', ack: AckLevel): AckLevel {
+  return disk === 'ephemeral' && ack === 'local' ? 'one' : ack
+}
+
+function checkReads(options: unknown): CheckedOptions['reads'] {
+  const { firstByteMs, idleMs, absence, allowStale, hedge } = takeInner('reads', options, readNames)
+  demandNow('reads.hedge', !flag('reads.hedge', hedge, false))
+  return {
+    firstByteMs: wholeOr('reads.firstByteMs', firstByteMs, 1, longestTimerMs, 2000),
+    idleMs: wholeOr('reads.idleMs', idleMs, 1, longestTimerMs, 15_000),
+    absence: oneOf('reads.absence', absence, ['reachable', 'all'], 'reachable'),
+    allowStale: flag('reads.allowStale', allowStale, false),
+  }
+}
+
+function checkReplication(options: unknown): CheckedOptions['replication'] {
+  const { run, concurrency, maxRequestsPerSecond } = takeInner('replication', options, replicationNames)
+  return {
+    run: oneOf('replication.run', run, ['here', 'external'], 'here'),
+    concurrency: wholeOr('replication.concurrency', concurrency, 1, 1000, 16),
+    maxRequestsPerSecond: checkRate(maxRequestsPerSecond),
+  }
+}
+
+function checkRate(value: unknown): number | undefined {
+  const field = 'replication.maxRequestsPerSecond'
+  if (value === undefined) return undefined
+  if (typeof value !== 'number') throw invalid(field, 'type', `${field} must be a number, got ${shown(value)}`)
+  if (value > 0 && value <= 1_000_000) return value
+  throw invalid(
+    field,
+    'range',
+    `${field} must be more than 0 and at most 1000000 (unlimited: leave it out), got ${value}`,
+  )
+}
+
+/** Options inside an option: a caller's mistake in them is INVALID like any other, with its path for a field. */
+function takeInner<Name extends string>(
+  field: string,
+  options: unknown,
+  known: readonly Name[],
+): Record<Name, unknown> {
+  try {
+    return take(options, known, field)
+  } catch (error) {
+    if (!(error instanceof HoldfastError)) {
+      throw invalid(field, 'type', `${field} must be an object, got ${shown(options)}`, { cause: error })
+    }
+    const path = error.field === 'options' || error.field === undefined ? field : `${field}.${error.field}`
+    throw invalid(path, error.rule ?? 'type', error.message, { cause: error.cause })
+  }
+}
+
+function checkHeld(value: unknown, maxStageBytes: number): number {
+  const held = wholeOr('maxHeldBytes', value, 0, mostBytes, Math.floor(maxStageBytes / 2))
+  if (held <= maxStageBytes) return held
+  throw invalid('maxHeldBytes', 'range', `maxHeldBytes ${held} is more than maxStageBytes, ${maxStageBytes}`)
+}
+
+function checkDirectory(directory: unknown): string {
+  if (directory === undefined) throw invalid('directory', 'missing', 'directory is missing: an absolute path')
+  if (typeof directory !== 'string' || directory === '') {
+    throw invalid('directory', 'type', `directory must be an absolute path, got ${shown(directory)}`)
+  }
+  if (!directory.isWellFormed() || directory.includes('\0')) {
+    throw invalid('directory', 'unicode', `directory has characters that no path can have: ${shown(directory)}`)
+  }
+  if (!isAbsolute(directory)) {
+    throw invalid('directory', 'relative', `directory must be an absolute path, got ${shown(directory)}`)
+  }
+  const path = resolve(directory)
+  if (path === parse(path).root) throw invalid('directory', 'root', 'directory is the root of the file system')
+  return path
+}
+
+function checkProviders(primary: unknown, secondary: unknown, mirrors: unknown): CheckedOptions['providers'] {
+  for (const [field, value] of Object.entries({ primary, secondary })) {
+    if (value === undefined) throw invalid(field, 'missing', `${field} is missing: a provider, such as s3({ bucket })`)
+  }
+  const others = mirrors === undefined ? [] : listed(mirrors)
+  if (others === undefined) {
+    throw invalid('mirrors', 'type', `mirrors must be an array of providers, got ${shown(mirrors)}`)
+  }
+  const first = checkProvider('primary', primary)
+  const second = checkProvider('secondary', secondary)
+  const more = others.map((mirror, index) => checkProvider(`mirrors[${index}]`, mirror))
+  demandApart([
+    { field: 'primary', provider: first },
+    { field: 'secondary', provider: second },
+    ...more.map((provider, index) => ({ field: `mirrors[${index}]`, provider })),
+  ])
+  return [first, second, ...more]
+}
+
+function listed(value: unknown): unknown[] | undefined {
+  return reading('mirrors', 'mirrors', () => (Array.isArray(value) ? Array.from(value) : undefined))
+}
+
+function wholeOr(field: string, value: unknown, least: number, most: number, otherwise: number): number {
+  return value === undefined ? otherwise : whole(field, value, least, most)
+}
+
+function demandNow(field: string, supported: boolean): void {
+  if (supported) return
+  const text = `this version of Holdfast does not bring ${field} yet; leave it out`
+  throw new HoldfastError('UNSUPPORTED', text, { field, rule: 'later', outcome: 'rejected' })
+}
