@@ -21,9 +21,9 @@ export interface ReadBody {
   /** Bytes: what the body says, or what the caller announced. */
   readonly knownSize: number | undefined
   /**
-   * The bytes, in chunks of at most 1 MiB that are the consumer's own: copied from whatever the caller keeps, so that a digest of a
-   * chunk and what is stored of it never differ. To be iterated once. Leaving the loop early, an abort and any error let go of the
-   * body: a Node stream is destroyed, a web stream cancelled, a generator returned.
+   * The bytes, in chunks of at most 1 MiB. A chunk may be a view of what the caller or the producer keeps: it is to be used up, or
+   * copied, before the next is asked for. To be iterated once. Leaving early (also while a chunk is waited for), an abort and any
+   * error let go of the body at once: a Node stream is destroyed, a web stream cancelled, a generator returned.
    *
    * Throws CHECKSUM or INVALID as the options say; INVALID, field `body`, rule `chunk` where the body yields anything but bytes, and
    * rule `source` where the body itself fails (its error is the `cause`).
@@ -77,8 +77,28 @@ interface Reading {
   stop(): void
 }
 
-async function* chunksOf(feed: Feed, { expectedSize, limit, signal }: ReadBodyOptions): AsyncGenerator<Uint8Array> {
-  const abort = whenAborted(signal)
+function chunksOf(feed: Feed, options: ReadBodyOptions): AsyncIterable<Uint8Array> {
+  return {
+    [Symbol.asyncIterator]() {
+      const wait = interruptible(options.signal)
+      const chunks = pump(feed, options, wait)
+      return {
+        next: () => chunks.next(),
+        return() {
+          // A generator would return only after the chunk that it waits for, which may never come.
+          wait.interrupt(new Error('the body was let go of'))
+          return chunks.return(undefined)
+        },
+      }
+    },
+  }
+}
+
+async function* pump(
+  feed: Feed,
+  { expectedSize, limit, signal }: ReadBodyOptions,
+  wait: Wait,
+): AsyncGenerator<Uint8Array, undefined> {
   let reading: Reading | undefined
   let received = 0
   try {
@@ -86,7 +106,7 @@ async function* chunksOf(feed: Feed, { expectedSize, limit, signal }: ReadBodyOp
     const source = await own(async () => feed.start())
     reading = source
     for (let index = 0; ; index++) {
-      const step = await abort.race(own(async () => await source.next()))
+      const step = await wait.for(own(async () => await source.next()))
       if (typeof step !== 'object' || step === null) throw broken(received, `its iterator answered ${shown(step)}`)
       const { done, value } = step as IteratorResult<unknown>
       if (done === true) break
@@ -95,7 +115,7 @@ async function* chunksOf(feed: Feed, { expectedSize, limit, signal }: ReadBodyOp
       if (expectedSize !== undefined && received > expectedSize) throw mismatch('size', expectedSize, received)
       if (limit !== undefined && received > limit.bytes) throw tooLarge(received, limit)
       for (let at = 0; at < bytes.byteLength; at += longestChunkBytes) {
-        yield new Uint8Array(bytes.subarray(at, at + longestChunkBytes))
+        yield bytes.subarray(at, at + longestChunkBytes)
         signal?.throwIfAborted()
       }
     }
@@ -104,7 +124,7 @@ async function* chunksOf(feed: Feed, { expectedSize, limit, signal }: ReadBodyOp
     if (expectedSize !== undefined && received !== expectedSize) throw mismatch('size', expectedSize, received)
   } finally {
     reading?.stop()
-    abort.end()
+    wait.end()
   }
 
   /** The body's own failures; of one that the abort itself caused, the caller wants the reason of the abort. */
@@ -118,25 +138,36 @@ async function* chunksOf(feed: Feed, { expectedSize, limit, signal }: ReadBodyOp
   }
 }
 
-function broken(received: number, what: string, cause?: unknown): HoldfastError {
-  return invalid('body', 'source', `the body failed after ${received} bytes: ${what}`, { cause })
+interface Wait {
+  /** Settles as the step does, or rejects at once when the signal aborts or somebody interrupts. */
+  for<T>(step: Promise<T>): Promise<T>
+  /** Only what is waited for now. */
+  interrupt(reason: unknown): void
+  end(): void
 }
 
 /** One listener for a whole body, however many chunks it has. */
-function whenAborted(signal: AbortSignal | undefined): { race<T>(step: Promise<T>): Promise<T>; end(): void } {
-  if (signal === undefined) return { race: step => step, end: () => {} }
-  let interrupt = (): void => {}
-  const listener = (): void => interrupt()
-  signal.addEventListener('abort', listener, { once: true })
+function interruptible(signal: AbortSignal | undefined): Wait {
+  let reject: ((reason: unknown) => void) | undefined
+  const interrupt = (reason: unknown): void => reject?.(reason)
+  const onAbort = (): void => interrupt(signal?.reason)
+  let isListening = false
   return {
-    race: step =>
-      new Promise((resolve, reject) => {
-        interrupt = () => reject(signal.reason)
-        step.then(resolve, reject)
-        if (signal.aborted) interrupt()
+    interrupt,
+    for: step =>
+      new Promise((resolve, refuse) => {
+        if (!isListening) signal?.addEventListener('abort', onAbort, { once: true })
+        isListening = true
+        reject = refuse
+        step.then(resolve, refuse)
+        if (signal?.aborted === true) onAbort()
       }),
-    end: () => signal.removeEventListener('abort', listener),
+    end: () => signal?.removeEventListener('abort', onAbort),
   }
+}
+
+function broken(received: number, what: string, cause?: unknown): HoldfastError {
+  return invalid('body', 'source', `the body failed after ${received} bytes: ${what}`, { cause })
 }
 
 function takeUp(body: unknown): Feed {

@@ -1,6 +1,3 @@
-import { createHash } from 'node:crypto'
-import { mismatch } from '../../core/body.ts'
-import type { Digests } from '../../core/digest.ts'
 import { invalid, shown } from '../../core/errors.ts'
 import { suggestion, reading, whole } from './take.ts'
 
@@ -19,7 +16,7 @@ const names = ['size', 'md5', 'crc32c', 'sha256'] as const
 
 /**
  * INVALID: field `size`, rule `type` or `range`; else field `expect`, rule `type`, `unknown` (no such digest), `hex` or `length`.
- * Nothing is compared yet.
+ * Nothing is compared here.
  */
 export function checkExpect(expect: unknown): Expected {
   if (expect === undefined) return {}
@@ -51,30 +48,4 @@ function checkDigest(name: keyof typeof digits, value: unknown): string {
   }
   if (value.length !== digits[name]) throw invalid('expect', 'length', `${wanted}, got ${value.length}`)
   return value.toLowerCase()
-}
-
-/** CHECKSUM, field `md5` or `crc32c`, where the body has other digests than announced. */
-export function compareDigests(expected: Expected, computed: Digests): void {
-  for (const name of ['md5', 'crc32c'] as const) {
-    const wanted = expected[name]
-    if (wanted !== undefined && wanted !== computed[name]) throw mismatch(name, wanted, computed[name])
-  }
-}
-
-/**
- * The same chunks. Where a SHA-256 was announced, which nothing else here needs, it is computed on the way, and CHECKSUM, field
- * `sha256`, is thrown in place of the end if the body has another.
- */
-export function demandSha256(chunks: AsyncIterable<Uint8Array>, expected: Expected): AsyncIterable<Uint8Array> {
-  return expected.sha256 === undefined ? chunks : hashed(chunks, expected.sha256)
-}
-
-async function* hashed(chunks: AsyncIterable<Uint8Array>, wanted: string): AsyncGenerator<Uint8Array> {
-  const hash = createHash('sha256')
-  for await (const chunk of chunks) {
-    hash.update(chunk)
-    yield chunk
-  }
-  const computed = hash.digest('hex')
-  if (computed !== wanted) throw mismatch('sha256', wanted, computed)
 }
