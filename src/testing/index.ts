@@ -1,2 +1,14 @@
 /** For those who write a provider, or rehearse an outage. */
+export { type ManualClock, manualClock, seededRandom } from './clock.ts'
 export { type ConformanceOptions, type Created, testProvider } from './conformance.ts'
+export { faulty, type FaultyOptions } from './faulty.ts'
+export {
+  accountClosed,
+  type FaultyCall,
+  type FaultyOperation,
+  type FaultyRule,
+  type Faults,
+  outage,
+  type ProviderFault,
+  throttled,
+} from './faulty/rules.ts'
