@@ -26,16 +26,32 @@ export interface Disk {
   link(from: string, to: string): Promise<void>
   /** No error where there is none. */
   unlink(path: string): Promise<void>
-  /** Mode 0700, parents too. */
+  /** Mode 0700, parents that are missing too. One that is there becomes 0700. */
   makeDirectory(path: string): Promise<void>
   /** File names and nothing else, in no order. */
   names(directory: string): Promise<string[]>
-  /** `undefined` where there is none. */
-  stat(path: string): Promise<{ size: number; modifiedMs: number } | undefined>
+  /** Of the path itself: a link is not followed. `undefined` where there is none. */
+  stat(path: string): Promise<FileInfo | undefined>
   /** The names in the directory are on disk when this resolves. */
   syncDirectory(path: string): Promise<void>
-  /** The type number of Linux's statfs, and the free bytes. */
+  /** The type number of Linux's statfs (0 on other systems), and the bytes free to us. */
   fileSystem(path: string): Promise<{ type: number; freeBytes: number }>
+}
+
+export interface FileInfo {
+  readonly kind: 'file' | 'directory' | 'link' | 'other'
+  /** Bytes. */
+  readonly size: number
+  /** When its bytes changed last, ms since 1970. */
+  readonly modifiedMs: number
+  /** When its bytes, names or rights changed last: a link and a rename count. */
+  readonly changedMs: number
+  /** The twelve bits of rights: 0o700. */
+  readonly mode: number
+  /** Files of one device can be renamed and linked among each other. */
+  readonly device: number
+  /** It belongs to the user whom this process runs as. */
+  readonly ours: boolean
 }
 
 export interface DiskFile extends AsyncDisposable {

@@ -1,0 +1,177 @@
+import { createHash } from 'node:crypto'
+import { mismatch } from '../core/body.ts'
+import { type Digests, digester } from '../core/digest.ts'
+
+/** Bytes of a write to disk. A put holds two of these at most: one being written, one being filled. */
+export const pageBytes = 524_288
+
+/** What the caller of a put announced of its body, hex; checked while and after it arrives. */
+export interface Expected {
+  /** Bytes. */
+  readonly size?: number | undefined
+  readonly crc32c?: string | undefined
+  readonly md5?: string | undefined
+  readonly sha256?: string | undefined
+}
+
+export interface IntakeDigests extends Digests {
+  /** Only where one was expected. */
+  readonly sha256: string | undefined
+}
+
+export interface IntakeOptions {
+  readonly expected: Expected
+  /** Bodies of at most this many bytes stay in memory. */
+  readonly smallBytes: number
+  readonly signal: AbortSignal | undefined
+  /** The body has grown to this many bytes. May throw: then it ends here. */
+  readonly grown: (bytes: number) => void
+  /** Called once, when the body turns out not to be small: where its bytes go. */
+  readonly openFile: () => Promise<IntakeFile>
+}
+
+/** A file that takes pages one after the other. */
+export interface IntakeFile {
+  write(bytes: Uint8Array, position: number): Promise<void>
+}
+
+export interface Intake {
+  readonly size: number
+  readonly digests: IntakeDigests
+  /** The whole body, in memory of its own, where it is small; else it is in the file, written but not synced. */
+  readonly bytes: Uint8Array | undefined
+}
+
+/**
+ * Takes in a body once, in bounded memory: digests of one page are computed while the page before is written. What is digested and what
+ * is written are the same copy, whatever becomes of the producer's buffers.
+ *
+ * Rejects with CHECKSUM at the first byte too many or at the end; with the reason of the signal, at once, while a chunk is waited for;
+ * and with whatever `chunks`, `grown` or the file throw. The body is let go of then, and no write is under way any more.
+ */
+export async function takeIn(chunks: AsyncIterable<Uint8Array>, options: IntakeOptions): Promise<Intake> {
+  const { expected, smallBytes, signal, grown } = options
+  signal?.throwIfAborted()
+  const digests = intakeDigester(expected.sha256 !== undefined)
+  const isLarge = expected.size !== undefined && expected.size > smallBytes
+  let file = isLarge ? await options.openFile() : undefined
+  let page = newPage(isLarge ? Math.min(expected.size, pageBytes) : Math.min(expected.size ?? smallBytes, smallBytes))
+  let spare: Uint8Array | undefined
+  let filled = 0
+  let received = 0
+  let position = 0
+  let writing: Promise<void> = Promise.resolve()
+
+  const body = pull(chunks, signal)
+  try {
+    for (let step = await body.next(); step.done !== true; step = await body.next()) {
+      const chunk = step.value
+      received += chunk.byteLength
+      if (expected.size !== undefined && received > expected.size) throw mismatch('size', expected.size, received)
+      grown(received)
+      for (let at = 0; at < chunk.byteLength; ) {
+        if (filled === page.byteLength) await turnPage()
+        const part = chunk.subarray(at, at + page.byteLength - filled)
+        page.set(part, filled)
+        filled += part.byteLength
+        at += part.byteLength
+      }
+    }
+    if (expected.size !== undefined && received !== expected.size) throw mismatch('size', expected.size, received)
+    const last = page.subarray(0, filled)
+    digests.update(last)
+    const computed = digests.finish()
+    for (const name of ['crc32c', 'md5', 'sha256'] as const) {
+      const wanted = expected[name]
+      if (wanted !== undefined && wanted !== computed[name]) throw mismatch(name, wanted, computed[name] ?? 'none')
+    }
+    if (file === undefined) {
+      return { size: received, digests: computed, bytes: filled === page.byteLength ? page : last.slice() }
+    }
+    await writing
+    writing = file.write(last, position)
+    await writing
+    return { size: received, digests: computed, bytes: undefined }
+  } catch (error) {
+    body.stop()
+    await writing.catch(() => {})
+    throw error
+  }
+
+  /** Makes room: a page that is not of full length yet becomes longer, so that a body that hardly arrives takes little memory. */
+  async function turnPage(): Promise<void> {
+    file ??= await options.openFile()
+    if (page.byteLength < pageBytes) {
+      const longer = newPage(Math.min(pageBytes, Math.max(4 * page.byteLength, 65_536)))
+      longer.set(page)
+      page = longer
+      return
+    }
+    digests.update(page)
+    await writing
+    writing = file.write(page, position)
+    // Told to whoever waits: this loop, and the wait for the next chunk, which may be long.
+    writing.catch(body.interrupt)
+    position += filled
+    const written = page
+    page = spare ?? newPage(pageBytes)
+    spare = written
+    filled = 0
+  }
+}
+
+/** Not from Node's pool, so that nobody else's bytes are in the memory that goes on from here. */
+function newPage(bytes: number): Uint8Array {
+  return bytes > 65_536 ? Buffer.allocUnsafeSlow(bytes) : new Uint8Array(bytes)
+}
+
+function intakeDigester(withSha256: boolean): { update(bytes: Uint8Array): void; finish(): IntakeDigests } {
+  const both = digester()
+  const sha256 = withSha256 ? createHash('sha256') : undefined
+  return {
+    update(bytes) {
+      both.update(bytes)
+      sha256?.update(bytes)
+    },
+    finish: () => ({ ...both.finish(), sha256: sha256?.digest('hex') }),
+  }
+}
+
+interface Pull {
+  next(): Promise<IteratorResult<Uint8Array>>
+  /** Rejects the `next` that is waited for, or the one to come. */
+  readonly interrupt: (reason: unknown) => void
+  /** Lets go of a body that is not read to its end. Does not wait: a source that hangs must hold nobody up. */
+  stop(): void
+}
+
+/** Reads a body so that waiting for a chunk can be ended from outside. One listener for all of it, however many chunks it has. */
+function pull(chunks: AsyncIterable<Uint8Array>, signal: AbortSignal | undefined): Pull {
+  const iterator = chunks[Symbol.asyncIterator]()
+  let interrupted: { readonly reason: unknown } | undefined
+  let reject: ((reason: unknown) => void) | undefined
+
+  const interrupt = (reason: unknown): void => {
+    interrupted ??= { reason }
+    reject?.(interrupted.reason)
+  }
+  const onAbort = (): void => interrupt(signal?.reason)
+  signal?.addEventListener('abort', onAbort, { once: true })
+
+  return {
+    interrupt,
+    next: () =>
+      new Promise((resolve, refuse) => {
+        if (interrupted !== undefined) return refuse(interrupted.reason)
+        reject = refuse
+        iterator.next().then(step => {
+          if (step.done === true) signal?.removeEventListener('abort', onAbort)
+          resolve(step)
+        }, refuse)
+      }),
+    stop() {
+      signal?.removeEventListener('abort', onAbort)
+      void (async () => await iterator.return?.())().catch(() => {})
+    },
+  }
+}
