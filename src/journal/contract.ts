@@ -78,13 +78,8 @@ export interface Lease {
   /** A newer write was found at a provider: this one needs to go nowhere any more. */
   overtaken(seq: number): Promise<void>
   saveUpload(seq: number, provider: number, upload: string | undefined): Promise<void>
-  /** The primary decided: the write is now as any other, with this evidence there; or it is dropped. */
-  decide(
-    seq: number,
-    decision:
-      | { readonly kept: true; readonly provider: number; readonly evidence: Evidence }
-      | { readonly kept: false },
-  ): Promise<void>
+  /** The primary decided: the write is now as any other, with this evidence there; or it is refused, and its body dropped. */
+  decide(seq: number, decision: Decision): Promise<void>
 
   /** Open writes that every provider verified: to be released. */
   releasable(limit: number): readonly WriteRow[]

@@ -217,29 +217,31 @@ async function decidePut(applying: Applying): Promise<Settled> {
   throw busy(applying)
 }
 
-/** The primary decides a conditional delete: first the object goes under the condition, then the marker says so. */
+/**
+ * The primary decides a conditional delete. Here the object goes first, under the condition: a marker left by a delete that was then
+ * refused would make the object look deleted.
+ */
 async function decideDelete(applying: Applying): Promise<Settled> {
-  const { task, target, now, signal } = applying
+  const { task, target, signal } = applying
   const { write } = task
   if (!target.capabilities.deleteIf) return unable(applying, 'conditional deletes')
   const wanted = write.condition === 'absent' || write.condition === undefined ? undefined : write.condition.version
   const found = await look(applying)
   const there = found === undefined ? undefined : recognise(found)
-  if (
-    found === undefined &&
-    applying.mayBeThere &&
-    (await readMarker(target, write.key, now, signal)) === write.version
-  )
-    return { is: 'stored', token: '', etag: undefined, proof: 'server-full' }
+  // Gone after an attempt with an unknown outcome: that was us, or somebody who wanted the same.
+  if (found === undefined && applying.mayBeThere) return markDeleted(applying)
   if (found === undefined || there?.version !== wanted) return refused(applying, there?.version)
-  // The marker goes first, as with every delete: a crash in between leaves a marker that is newer than the object, never a lost delete.
   try {
     await target.provider.delete(write.key, found.token, signal)
   } catch (error) {
     if (isPrecondition(error)) return refused(applying, undefined)
     throw error
   }
-  const marker = await writeMarker(target, write.key, write.version, now, signal)
+  return markDeleted(applying)
+}
+
+async function markDeleted({ task, target, now, signal }: Applying): Promise<Settled> {
+  const marker = await writeMarker(target, task.write.key, task.write.version, now, signal)
   return { is: 'stored', token: marker.token, etag: undefined, proof: 'server-full' }
 }
 

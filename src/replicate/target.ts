@@ -1,5 +1,6 @@
 import { HoldfastError } from '../core/errors.ts'
 import type { Capabilities, Proof, Provider, RemoteObject } from '../core/provider.ts'
+import type { Slot } from '../core/limiter.ts'
 import type { Version } from '../core/version.ts'
 import { maxClockLeadMs, versionTime } from '../core/version.ts'
 
@@ -8,13 +9,33 @@ export interface Target {
   readonly id: number
   readonly provider: Provider
   readonly capabilities: Capabilities
-  /** Its clock minus ours, milliseconds, as far as its answers told. */
-  clockOffsetMs: number | undefined
+  /** Its clock minus ours, milliseconds, as far as its answers told. One object for all that use the provider. */
+  readonly skew: { offsetMs: number | undefined }
+}
+
+/** The same provider, of which each call waits for its turn under the request rate. */
+export function paced(provider: Provider, slot: Slot): Provider {
+  const afterTurn = async <T>(signal: AbortSignal, call: () => Promise<T>): Promise<T> => {
+    await slot.request(signal)
+    return call()
+  }
+  return {
+    ...provider,
+    // A getter of the original: spreading would have read it once.
+    get capabilities() {
+      return provider.capabilities
+    },
+    put: (request, signal) => afterTurn(signal, () => provider.put(request, signal)),
+    head: (key, signal) => afterTurn(signal, () => provider.head(key, signal)),
+    get: (request, signal) => afterTurn(signal, () => provider.get(request, signal)),
+    delete: (key, token, signal) => afterTurn(signal, () => provider.delete(key, token, signal)),
+    abandon: (key, upload, signal) => afterTurn(signal, () => provider.abandon(key, upload, signal)),
+  }
 }
 
 /** Remembers the provider's clock from an answer. */
 export function noteClock(target: Target, serverTime: number | undefined, now: number): void {
-  if (serverTime !== undefined) target.clockOffsetMs = serverTime - now
+  if (serverTime !== undefined) target.skew.offsetMs = serverTime - now
 }
 
 /**
@@ -22,7 +43,7 @@ export function noteClock(target: Target, serverTime: number | undefined, now: n
  * the clocks caught up.
  */
 export function isAhead(version: Version, target: Target, now: number): boolean {
-  return versionTime(version) > now + (target.clockOffsetMs ?? 0) + maxClockLeadMs
+  return versionTime(version) > now + (target.skew.offsetMs ?? 0) + maxClockLeadMs
 }
 
 /** Where one write stands at one provider after everything possible was done now. */

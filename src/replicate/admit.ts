@@ -1,0 +1,142 @@
+import { digestsOf } from '../core/digest.ts'
+import { HoldfastError } from '../core/errors.ts'
+import { identityKey } from '../core/key.ts'
+import type { Random } from '../core/ports.ts'
+import { type Capabilities, noMemo, type Provider, type PutCondition } from '../core/provider.ts'
+import { bytesSource } from '../core/source.ts'
+
+/** What must be known of a bucket before the first write to it. */
+export interface Admission {
+  readonly identity: string
+  readonly capabilities: Capabilities
+  /** The provider's clock when it answered, ms since 1970. */
+  readonly serverTime: number | undefined
+}
+
+/**
+ * Learns which bucket this is and what it can do. The identity is written into the bucket by whoever comes first. Rejects with DENIED/IDENTITY
+ * where another identity was remembered: the bucket was emptied, made anew, or is another one under the old name, and writing to it would
+ * hide that.
+ */
+export async function admit(
+  provider: Provider,
+  remembered: { readonly identity: string | undefined; readonly capabilities: Capabilities | undefined },
+  random: Random,
+  signal: AbortSignal,
+): Promise<Admission> {
+  const found = await readIdentity(provider, signal)
+  if (found !== undefined) {
+    if (remembered.identity !== undefined && found.identity !== remembered.identity)
+      throw identityError(provider, `has identity ${found.identity}, but ${remembered.identity} is remembered`)
+    const capabilities = await provider.learn(remembered.capabilities, signal)
+    return { identity: found.identity, capabilities, serverTime: found.serverTime }
+  }
+  if (remembered.identity !== undefined)
+    throw identityError(provider, `lost its identity marker ${identityKey}: it was emptied, or made anew`)
+  const capabilities = await provider.learn(remembered.capabilities, signal)
+  return { ...(await writeIdentity(provider, capabilities, random, signal)), capabilities }
+}
+
+/** Whether the bucket is still the one that it was. Cheap enough to ask before anything is repaired. */
+export async function confirmIdentity(provider: Provider, identity: string, signal: AbortSignal): Promise<void> {
+  const found = await readIdentity(provider, signal)
+  if (found?.identity !== identity)
+    throw identityError(
+      provider,
+      found === undefined
+        ? `lost its identity marker ${identityKey}: it was emptied, or made anew`
+        : `has identity ${found.identity} now, ${identity} before`,
+    )
+}
+
+async function readIdentity(provider: Provider, signal: AbortSignal) {
+  const answer = await provider.get({ key: identityKey, range: undefined, token: undefined }, signal)
+  if (answer === undefined) return undefined
+  if (answer.object.size > 1024) {
+    await answer.close()
+    throw identityError(provider, `has something else under ${identityKey}`)
+  }
+  const chunks: Uint8Array[] = []
+  for await (const chunk of answer.body) chunks.push(Uint8Array.from(chunk))
+  return {
+    identity: parseIdentity(provider, Buffer.concat(chunks).toString('utf8')),
+    serverTime: answer.object.serverTime,
+  }
+}
+
+function parseIdentity(provider: Provider, text: string): string {
+  try {
+    const value = JSON.parse(text) as { format?: unknown; identity?: unknown }
+    if (value.format === 1 && typeof value.identity === 'string' && /^[0-9a-f-]{36}$/.test(value.identity))
+      return value.identity
+  } catch {
+    // Falls through to the error below: text that is no JSON is as wrong as JSON of another form.
+  }
+  throw identityError(provider, `has something under ${identityKey} that is no identity of format 1`)
+}
+
+async function writeIdentity(provider: Provider, capabilities: Capabilities, random: Random, signal: AbortSignal) {
+  const hex = random.hex(16)
+  const identity = [hex.slice(0, 8), hex.slice(8, 12), hex.slice(12, 16), hex.slice(16, 20), hex.slice(20)].join('-')
+  const bytes = Buffer.from(JSON.stringify({ format: 1, identity }), 'utf8')
+  const condition: PutCondition | undefined = capabilities.createIfAbsent ? { absent: true } : undefined
+  try {
+    await provider.put(
+      {
+        key: identityKey,
+        source: bytesSource(bytes, digestsOf(bytes)),
+        headers: { contentType: 'application/json' },
+        metadata: {},
+        condition,
+        upload: noMemo,
+      },
+      signal,
+    )
+  } catch (error) {
+    // Another directory was first, or an earlier try of ours got through after all: the bucket says which.
+    if (!(error instanceof HoldfastError) || error.code !== 'PRECONDITION') throw error
+  }
+  const found = await readIdentity(provider, signal)
+  if (found === undefined)
+    throw new HoldfastError('UNAVAILABLE', `${provider.name} took the identity marker and does not have it`, {
+      provider: provider.name,
+      reason: 'SERVER',
+    })
+  return found
+}
+
+/** Writes, reads and deletes a small object: whether the account works at all, when one key is refused. */
+export async function canary(provider: Provider, random: Random, signal: AbortSignal): Promise<void> {
+  const key = `.holdfast/canary/${random.hex(16)}`
+  const bytes = Buffer.from('canary')
+  await provider.put(
+    {
+      key,
+      source: bytesSource(bytes, digestsOf(bytes)),
+      headers: { contentType: 'text/plain' },
+      metadata: {},
+      condition: undefined,
+      upload: noMemo,
+    },
+    signal,
+  )
+  const found = await provider.head(key, signal)
+  if (found?.size !== bytes.byteLength)
+    throw new HoldfastError('UNAVAILABLE', `${provider.name} took an object and does not have it`, {
+      provider: provider.name,
+      reason: 'SERVER',
+    })
+  await provider.delete(key, undefined, signal)
+}
+
+function identityError(provider: Provider, what: string): HoldfastError {
+  return new HoldfastError(
+    'DENIED',
+    `${provider.name} ${what}. Nothing is written to it; if that is intended, use an empty directory or give the bucket its marker back`,
+    {
+      provider: provider.name,
+      reason: 'IDENTITY',
+      retryable: false,
+    },
+  )
+}

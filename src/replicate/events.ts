@@ -1,0 +1,46 @@
+import type { Reason } from '../core/errors.ts'
+import type { Version } from '../core/version.ts'
+
+/** What happens in the background, for whoever wants to know. Listeners are called after the fact is durable; what they throw is not caught. */
+export interface ReplicationEvents {
+  /** A provider changed its state. */
+  provider: {
+    readonly provider: string
+    readonly state: 'up' | 'probing' | 'down' | 'blocked'
+    readonly reason?: Reason
+    readonly message?: string
+  }
+  /** A provider has a write: confirmed once. */
+  stored: { readonly key: string; readonly version: Version; readonly provider: string }
+  /** Confirmed twice, a hold apart. */
+  verified: { readonly key: string; readonly version: Version; readonly provider: string }
+  /** Confirmed twice by all: the local copy is not needed any more. */
+  released: { readonly key: string; readonly version: Version }
+  /** The second look found a copy gone or wrong; it is sent again. */
+  lost: { readonly key: string; readonly version: Version; readonly provider: string; readonly message: string }
+  /** A replica that cannot go on without somebody doing something. */
+  blocked: {
+    readonly key: string
+    readonly version: Version
+    readonly provider: string
+    readonly reason: Reason
+    readonly message: string
+  }
+  /** A newer write was found at a provider. */
+  superseded: { readonly key: string; readonly version: Version; readonly provider: string; readonly by: Version }
+  /** A provider holds something newer that was written past Holdfast. */
+  foreign: { readonly key: string; readonly provider: string; readonly modifiedAt: Date }
+  /** An attempt failed and will be made again. */
+  retry: {
+    readonly key: string
+    readonly version: Version
+    readonly provider: string
+    readonly reason: Reason | undefined
+    readonly message: string
+    readonly inMs: number
+  }
+  /** This process replicates the directory from now on, or no more. */
+  lease: { readonly held: boolean }
+}
+
+export type Emit = <E extends keyof ReplicationEvents>(event: E, payload: ReplicationEvents[E]) => void

@@ -1,0 +1,98 @@
+import type { HoldfastError, Reason } from '../core/errors.ts'
+import type { Random } from '../core/ports.ts'
+
+/** What is to be done about an error, by its reason. */
+export type Reaction =
+  /** The whole provider: nothing more is sent until a probe gets through. */
+  | 'block-provider'
+  /** A canary tells whether it is this key or the whole account. */
+  | 'ask-canary'
+  /** This replica, until somebody does something. */
+  | 'block-replica'
+  /** The local bytes are hashed again before anybody else is blamed. */
+  | 'check-local'
+  /** The upload starts from the beginning. */
+  | 'restart-upload'
+  | 'retry'
+  /** The journal does not take changes from us any more. */
+  | 'stop'
+
+export function reactionTo(error: HoldfastError): Reaction {
+  if (error.code === 'CLOSED') return 'stop'
+  if (error.code === 'CORRUPT') return error.reason === 'LOCAL_CORRUPT' ? 'block-replica' : 'stop'
+  switch (error.reason) {
+    case 'CREDENTIALS':
+    case 'ACCOUNT':
+    case 'BUCKET':
+    case 'REGION':
+    case 'IDENTITY':
+    case 'TLS':
+      return 'block-provider'
+    case 'FORBIDDEN':
+      return 'ask-canary'
+    case 'RETENTION':
+    case 'KMS':
+    case 'REFUSED':
+    case 'CLOCK':
+    case 'CONFLICT':
+    case 'TOO_OLD':
+    case 'MISMATCH':
+    case 'LOCAL_CORRUPT':
+    case 'NOT_CONFIGURED':
+      return 'block-replica'
+    case 'DIGEST':
+      return 'check-local'
+    case 'UPLOAD_GONE':
+      return 'restart-upload'
+    case 'NETWORK':
+    case 'TIMEOUT':
+    case 'THROTTLED':
+    case 'SERVER':
+    case 'NOT_PROVIDER':
+    case 'PROTOCOL':
+    case 'CONDITION':
+      return 'retry'
+    case 'RANGE':
+    case undefined:
+      return error.code === 'INVALID' || error.code === 'UNSUPPORTED' || error.code === 'DENIED'
+        ? 'block-replica'
+        : 'retry'
+    default:
+      return error.reason satisfies never
+  }
+}
+
+/** Whether one more try right away makes sense: a broken connection, yes; silence or a plea for less load, no. */
+export function worthAnotherTry(error: HoldfastError): boolean {
+  return error.reason === 'NETWORK' || error.reason === 'SERVER' || error.reason === 'UPLOAD_GONE'
+}
+
+const firstWaitMs = 500
+const longestWaitMs = 120_000
+
+/** How long until the next attempt: full jitter over a doubling span, and never less than the service asked for. */
+export function waitBefore(attempt: number, random: Random, retryAfterMs: number | undefined): number {
+  const span = Math.min(longestWaitMs, firstWaitMs * 2 ** Math.min(attempt, 16))
+  return Math.max(Math.ceil(random.number() * span), retryAfterMs ?? 0)
+}
+
+const firstProbeMs = 2_000
+const longestProbeMs = 300_000
+
+/** How long until a blocked provider is probed again: half of a doubling span, and up to all of it. */
+export function waitBeforeProbe(probes: number, random: Random): number {
+  const span = Math.min(longestProbeMs, firstProbeMs * 2 ** Math.min(probes, 16))
+  return span / 2 + (random.number() * span) / 2
+}
+
+/** Reasons that a person, or time, may have settled since: tried again when a process takes over the directory, and every hour. */
+export const worthUnblocking: readonly Reason[] = [
+  'FORBIDDEN',
+  'RETENTION',
+  'KMS',
+  'REFUSED',
+  'CLOCK',
+  'MISMATCH',
+  'LOCAL_CORRUPT',
+  'NOT_CONFIGURED',
+]
