@@ -1,0 +1,122 @@
+import { HoldfastError } from '../core/errors.ts'
+import type { Clock } from '../core/ports.ts'
+import type { Version } from '../core/version.ts'
+import type { Journal } from '../journal/contract.ts'
+import { checkUntil, type UntilOptions } from './input/calls.ts'
+import type { AckLevel } from './input/put.ts'
+import { type Standing, standingOf } from './standing.ts'
+import type { Waiting } from './waiting.ts'
+
+/** A write that is promised: it survives a power cut of this machine, and goes to every provider. */
+export interface Receipt {
+  readonly key: string
+  /** 32 hex digits; orders all writes to the key. */
+  readonly version: Version
+  /**
+   * Resolves when every provider has it (`until: 'stored'`, the default), or was looked at twice ('verified'). A write that was superseded
+   * resolves with its successor. Rejects with BLOCKED when nothing goes on by itself, with the reason of the provider.
+   */
+  replicated(options?: UntilOptions): Promise<void>
+}
+
+export interface PutReceipt extends Receipt {
+  /** Bytes. */
+  readonly size: number
+  /** Of the body, 8 hex digits. */
+  readonly crc32c: string
+  /** Of the body, 32 hex digits. */
+  readonly md5?: string
+  /** As S3 would say it, without quotes: the MD5 in hex. */
+  readonly etag: string
+}
+
+export interface ReceiptDeps {
+  readonly journal: Journal
+  readonly configured: ReadonlySet<number>
+  readonly waiting: Waiting
+  readonly clock: Clock
+  readonly ackTimeoutMs: number
+}
+
+export interface Promised {
+  readonly seq: number
+  readonly key: string
+  readonly version: Version
+}
+
+export function receiptOf(deps: ReceiptDeps, promised: Promised): Receipt {
+  const { key, version } = promised
+  return {
+    key,
+    version,
+    async replicated(options) {
+      const { until, signal } = checkUntil(options, 'replicated')
+      await deps.waiting.until(() => {
+        const standing = standingNow(deps, promised)
+        if (standing[until] >= standing.of) return true
+        if (standing.blocked !== undefined) throw blockedError(standing.blocked, promised)
+        return undefined
+      }, signal)
+    },
+  }
+}
+
+/** Waits as long as the ack level asks. ACK_TIMEOUT says that the write *is* accepted and on its way. */
+export async function acknowledge(
+  deps: ReceiptDeps,
+  promised: Promised,
+  ack: AckLevel,
+  signal: AbortSignal | undefined,
+): Promise<void> {
+  if (ack === 'local') return
+  const stop = new AbortController()
+  const late = () =>
+    new HoldfastError(
+      'ACK_TIMEOUT',
+      `the write is accepted and on its way, but ${ack === 'one' ? 'no provider has' : 'not all providers have'} it yet`,
+      {
+        key: promised.key,
+        version: promised.version,
+        outcome: 'accepted',
+        retryable: false,
+        ...(signal?.aborted === true ? { cause: signal.reason } : {}),
+      },
+    )
+  const inTime = deps.clock.sleep(deps.ackTimeoutMs, stop.signal).then(
+    () => stop.abort(),
+    () => {},
+  )
+  const signals = signal === undefined ? stop.signal : AbortSignal.any([stop.signal, signal])
+  try {
+    await deps.waiting.until(() => {
+      const standing = standingNow(deps, promised)
+      const enough = ack === 'one' ? 1 : standing.of
+      return standing.stored >= enough ? true : undefined
+    }, signals)
+  } catch (error) {
+    if (signals.aborted) throw late()
+    throw error
+  } finally {
+    stop.abort()
+    await inTime
+  }
+}
+
+function standingNow({ journal, configured }: ReceiptDeps, { seq, key, version }: Promised): Standing {
+  return standingOf(journal, configured, seq, key, version)
+}
+
+export function blockedError(blocked: NonNullable<Standing['blocked']>, promised: Promised): HoldfastError {
+  return new HoldfastError(
+    'BLOCKED',
+    `${blocked.provider} does not take the write (${blocked.reason}): ${blocked.message}`,
+    {
+      key: promised.key,
+      version: promised.version,
+      provider: blocked.provider,
+      reason: blocked.reason,
+      outcome: 'accepted',
+      retryable: false,
+    },
+  )
+}

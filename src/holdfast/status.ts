@@ -1,0 +1,135 @@
+import type { Reason } from '../core/errors.ts'
+import type { Clock } from '../core/ports.ts'
+import { bit } from '../journal/ledger.ts'
+import type { Journal } from '../journal/contract.ts'
+import { blockOf, type Configured, providersOf } from './standing.ts'
+
+/** Each accepted write is in exactly one of pending, held, blocked, done, superseded; accepted is their sum. */
+export interface Status {
+  readonly accepted: number
+  readonly done: number
+  readonly superseded: number
+  /** Acknowledged, not yet on every provider. `oldestMs`: how long the oldest waits. */
+  readonly pending: { readonly writes: number; readonly bytes: number; readonly oldestMs: number }
+  /** On every provider, second look to come. */
+  readonly held: { readonly writes: number; readonly bytes: number }
+  /** Waiting for a person: nothing goes on by itself. */
+  readonly blocked: {
+    readonly writes: number
+    readonly bytes: number
+    readonly reasons: readonly { readonly provider: string; readonly reason: Reason; readonly writes: number }[]
+  }
+  /** Copies that a provider lost and that are on their way to it again; not among the accepted. */
+  readonly repairs: { readonly writes: number; readonly bytes: number }
+  readonly stage: {
+    /** Bytes of bodies on local disk that are not released. */
+    readonly bytes: number
+    readonly limit: number
+    readonly journal: 'open' | 'poisoned'
+    readonly warnings: readonly string[]
+  }
+  readonly providers: readonly {
+    readonly name: string
+    readonly role: 'primary' | 'secondary' | 'mirror'
+    readonly state: 'up' | 'probing' | 'down' | 'blocked'
+    readonly reason?: string
+    /** What to do about it, for a person. */
+    readonly message?: string
+    readonly pendingWrites: number
+    /** The provider's clock minus ours, milliseconds. */
+    readonly clockOffsetMs?: number
+  }[]
+}
+
+export interface StatusDeps {
+  readonly journal: Journal
+  /** In the order of the options: primary, secondary, mirrors. */
+  readonly configured: readonly { readonly id: number; readonly name: string }[]
+  readonly maxStageBytes: number
+  readonly warnings: readonly string[]
+  readonly isPoisoned: () => Promise<boolean>
+  readonly clock: Clock
+}
+
+/** Derived from the journal's counters at this moment; nothing here is counted anywhere else. */
+export async function statusOf(deps: StatusDeps): Promise<Status> {
+  const { journal, configured, clock } = deps
+  const poisoned = await deps.isPoisoned()
+  const counts = journal.counts()
+  const providers = providersOf(journal, new Set(configured.map(({ id }) => id)))
+  const stuck = stuckMask(providers)
+  const pending = { writes: 0, bytes: 0 }
+  const held = { writes: 0, bytes: 0 }
+  const blocked = { writes: 0, bytes: 0 }
+  const repairs = { writes: 0, bytes: 0 }
+  const waitingAt = new Map<number, number>()
+  let stageBytes = 0
+  for (const group of counts.groups) {
+    stageBytes += group.bytes
+    if (group.state !== 'open') continue
+    for (const id of providers.keys()) {
+      if ((group.waiting & bit(id)) !== 0) waitingAt.set(id, (waitingAt.get(id) ?? 0) + group.writes)
+    }
+    const isMoving = (group.waiting & ~stuck) !== 0
+    const isStuck = ((group.waiting & stuck) | group.blocked) !== 0
+    const kind = group.origin === 'repair' ? repairs : isMoving ? pending : isStuck ? blocked : held
+    kind.writes += group.writes
+    kind.bytes += group.bytes
+  }
+  const oldestMs =
+    pending.writes === 0 || counts.oldestWaitingAt === undefined ? 0 : Math.max(0, clock.now() - counts.oldestWaitingAt)
+  return {
+    accepted: counts.accepted,
+    done: counts.done,
+    superseded: counts.superseded,
+    pending: { ...pending, oldestMs },
+    held,
+    blocked: { ...blocked, reasons: reasonsOf(journal, providers, waitingAt) },
+    repairs,
+    stage: {
+      bytes: stageBytes,
+      limit: deps.maxStageBytes,
+      journal: poisoned ? 'poisoned' : 'open',
+      warnings: deps.warnings,
+    },
+    providers: configured.map(({ id, name }, index) => {
+      const health = providers.get(id)?.row.health
+      return {
+        name,
+        role: index === 0 ? ('primary' as const) : index === 1 ? ('secondary' as const) : ('mirror' as const),
+        state: health?.state ?? 'probing',
+        ...(health?.reason === undefined ? {} : { reason: health.reason }),
+        ...(health?.message === undefined ? {} : { message: health.message }),
+        pendingWrites: waitingAt.get(id) ?? 0,
+        ...(health?.clockOffsetMs === undefined ? {} : { clockOffsetMs: health.clockOffsetMs }),
+      }
+    }),
+  }
+}
+
+/** Providers to which nothing goes until somebody does something. */
+function stuckMask(providers: ReadonlyMap<number, Configured>): number {
+  let mask = 0
+  for (const [id, provider] of providers) if (blockOf(provider) !== undefined) mask |= bit(id)
+  return mask
+}
+
+function reasonsOf(
+  journal: Journal,
+  providers: ReadonlyMap<number, Configured>,
+  waitingAt: ReadonlyMap<number, number>,
+) {
+  const reasons = journal
+    .blocked()
+    .map(({ provider, reason, writes }) => ({ provider: nameOf(providers, provider), reason, writes }))
+  for (const [id, provider] of providers) {
+    const writes = waitingAt.get(id) ?? 0
+    const block = blockOf(provider)
+    if (block !== undefined && writes > 0) reasons.push({ provider: provider.row.name, reason: block.reason, writes })
+  }
+  return reasons
+}
+
+function nameOf(providers: ReadonlyMap<number, Configured>, id: number): string {
+  return providers.get(id)?.row.name ?? `provider ${id}`
+}

@@ -1,0 +1,103 @@
+import type { Clock } from '../core/ports.ts'
+import type { Lease, WriteRow } from '../journal/contract.ts'
+import type { Stage } from '../stage/stage.ts'
+import type { Emit } from './events.ts'
+
+/** Files younger than this are nobody's business: a put may be about to commit them. */
+const graceMs = 15 * 60_000
+const collectEveryMs = 10 * 60_000
+const trimEveryMs = 60_000
+/** Held copies are never looked at sooner than this, however full the stage is. */
+const leastHeldMs = 120_000
+/** Remembered tokens of finished writes: they save requests, no promise rests on them. */
+const knownRows = 100_000
+const batch = 256
+
+export interface HousekeepingDeps {
+  readonly lease: Lease
+  readonly stage: Stage
+  readonly clock: Clock
+  readonly maxHeldBytes: number
+  readonly cacheBytes: number
+  readonly tombstoneMs: number
+  readonly isBusy: (seq: number) => boolean
+  /** Drops what unfinished uploads of a write left at the providers. */
+  readonly abandonUploads: (write: WriteRow) => Promise<void>
+  readonly emit: Emit
+}
+
+/**
+ * What frees local disk, in the one order that loses nothing: the journal records the release, then the body is unlinked or moved to the
+ * cache, then the journal forgets the file.
+ */
+export interface Housekeeping {
+  /** After changes. Answers whether there may be more to do at once. */
+  afterChange(): Promise<boolean>
+  /** Now and then. */
+  now(): Promise<void>
+}
+
+export function housekeeping(deps: HousekeepingDeps): Housekeeping {
+  const { lease, stage, clock, emit } = deps
+  let collectedAt = Number.NEGATIVE_INFINITY
+  let trimmedAt = Number.NEGATIVE_INFINITY
+
+  async function release(): Promise<boolean> {
+    const verified = lease.releasable(batch)
+    const over = lease.superseded(clock.now(), batch).filter(({ seq }) => !deps.isBusy(seq))
+    if (verified.length === 0 && over.length === 0) return false
+    for (const write of over) await deps.abandonUploads(write)
+    await lease.release([
+      ...verified.map(({ seq }) => ({ seq, cache: deps.cacheBytes > 0 })),
+      ...over.map(({ seq }) => ({ seq, cache: false })),
+    ])
+    for (const { key, version } of verified) emit('released', { key, version })
+    return verified.length === batch || over.length === batch
+  }
+
+  async function emptyTrash(): Promise<boolean> {
+    const trash = lease.trash(batch)
+    if (trash.length === 0) return false
+    for (const { file, to } of trash) {
+      if (to === 'cache') await stage.moveToCache(file)
+      else await stage.unlinkBody(file)
+    }
+    await lease.emptied(trash.map(({ file }) => file))
+    return trash.length === batch
+  }
+
+  async function collect(): Promise<void> {
+    const old: string[] = []
+    for await (const { file, ageMs } of stage.files('bodies')) if (ageMs > graceMs) old.push(file)
+    for (let i = 0; i < old.length; i += batch) await lease.collect(old.slice(i, i + batch))
+    await stage.sweep.idle()
+    await stage.restoreReserve()
+  }
+
+  async function trim(): Promise<void> {
+    const dropped = await lease.trim({
+      deletedBefore: clock.now() - deps.tombstoneMs,
+      knownRows,
+      cacheBytes: deps.cacheBytes,
+    })
+    for (const file of dropped) await stage.evict(file)
+  }
+
+  return {
+    async afterChange() {
+      if (lease.heldBytes() > deps.maxHeldBytes) await lease.hasten(clock.now() - leastHeldMs)
+      const more = await release()
+      return (await emptyTrash()) || more
+    },
+    async now() {
+      if (clock.monotonic() - trimmedAt > trimEveryMs) {
+        trimmedAt = clock.monotonic()
+        await trim()
+      }
+      if (clock.monotonic() - collectedAt > collectEveryMs) {
+        collectedAt = clock.monotonic()
+        await collect()
+      }
+    },
+  }
+}

@@ -1,0 +1,160 @@
+import { type Breakers, createBreakers } from '../core/breaker.ts'
+import type { HoldfastError } from '../core/errors.ts'
+import { guardProvider } from '../core/guarded.ts'
+import { createLimiter } from '../core/limiter.ts'
+import type { Clock, Random } from '../core/ports.ts'
+import type { Provider } from '../core/provider.ts'
+import type { Source } from '../core/source.ts'
+import type { Journal, Lease, ProviderRow, WriteRow } from '../journal/contract.ts'
+import type { Stage } from '../stage/stage.ts'
+import type { Emit } from './events.ts'
+import { housekeeping } from './housekeeping.ts'
+import { type Lane, openLane } from './lane.ts'
+import { worthUnblocking } from './policy.ts'
+import { bell } from './wake.ts'
+
+/** How often a process that does not replicate asks whether the one that does is gone. */
+const leaseEveryMs = 1_000
+/** What waits for a person, or for time, is tried again so often. */
+const unblockEveryMs = 3_600_000
+/** Longest silence of a provider, longest call without a body, slowest body. */
+const idleMs = 30_000
+const deadlineMs = 60_000
+const minBytesPerSecond = 16 * 1024
+
+export interface ReplicatorOptions {
+  readonly holdMs: number
+  readonly maxHeldBytes: number
+  readonly cacheBytes: number
+  readonly tombstoneDays: number
+  readonly foreign: 'adopt' | 'report'
+  readonly concurrency: number
+  readonly maxRequestsPerSecond: number | undefined
+}
+
+export interface ReplicatorDeps {
+  readonly journal: Journal
+  readonly stage: Stage
+  readonly providers: readonly { readonly provider: Provider; readonly row: ProviderRow }[]
+  readonly sourceOf: (write: WriteRow) => Source
+  readonly adopt: (key: string, provider: string, signal: AbortSignal) => Promise<void>
+  readonly clock: Clock
+  readonly random: Random
+  readonly options: ReplicatorOptions
+  readonly emit: Emit
+}
+
+/** Mirrors, looks twice, releases: for as long as this process holds the directory's lease. */
+export interface Replicator {
+  /** Ends everything in flight and gives the lease away. */
+  stop(): Promise<void>
+}
+
+/** Starts at once, in the background: waits for no provider, and for no other process. */
+export function startReplicator(deps: ReplicatorDeps): Replicator {
+  const stopping = new AbortController()
+  const running = keepLease(deps, stopping.signal)
+  return {
+    async stop() {
+      stopping.abort(new Error('the store is closed'))
+      await running
+    },
+  }
+}
+
+async function keepLease(deps: ReplicatorDeps, signal: AbortSignal): Promise<void> {
+  while (!signal.aborted) {
+    const lease = await deps.journal.lease().catch(() => undefined)
+    if (lease !== undefined) {
+      deps.emit('lease', { held: true })
+      await replicate(deps, lease, signal)
+      await lease.end().catch(() => {})
+      deps.emit('lease', { held: false })
+    }
+    // A sleep that is cut short rejects: the loop looks at the signal itself.
+    await deps.clock.sleep(leaseEveryMs, signal).catch(() => {})
+  }
+}
+
+/** One reign: until the store closes, or the journal takes no more changes from us. */
+async function replicate(deps: ReplicatorDeps, lease: Lease, outer: AbortSignal): Promise<void> {
+  const { journal, clock, random, options, emit } = deps
+  const lost = new AbortController()
+  const signal = AbortSignal.any([outer, lost.signal])
+  const changed = bell(clock)
+  const lanes = new Map<number, Lane>()
+
+  await Promise.all(deps.providers.map(({ row }) => lease.unblock(row.id, worthUnblocking))).catch(() => {})
+  for (const { provider, row } of deps.providers) {
+    const breakers: Breakers = createBreakers({ clock, random, changed: () => lanes.get(row.id)?.wake() })
+    const { maxRequestsPerSecond } = options
+    lanes.set(
+      row.id,
+      openLane({
+        lease,
+        row,
+        provider: guardProvider(provider, { clock, idleMs, deadlineMs, minBytesPerSecond }),
+        breaker: breakers.write,
+        limiter: createLimiter({
+          clock,
+          most: options.concurrency,
+          ...(maxRequestsPerSecond === undefined ? {} : { maxRequestsPerSecond }),
+        }),
+        clock,
+        random,
+        options: {
+          holdMs: options.holdMs,
+          tooOldMs: (options.tombstoneDays * 86_400_000) / 2,
+          foreign: options.foreign,
+        },
+        sourceOf: deps.sourceOf,
+        adopt: deps.adopt,
+        emit,
+        lost: (error: HoldfastError) => lost.abort(error),
+        signal,
+      }),
+    )
+  }
+  const house = housekeeping({
+    lease,
+    stage: deps.stage,
+    clock,
+    maxHeldBytes: options.maxHeldBytes,
+    cacheBytes: options.cacheBytes,
+    tombstoneMs: options.tombstoneDays * 86_400_000,
+    isBusy: seq => [...lanes.values()].some(lane => lane.isBusy(seq)),
+    async abandonUploads(write) {
+      for (const { provider, upload } of write.replicas) {
+        // Best effort: a provider drops what is unfinished by its own rule in the end.
+        if (upload !== undefined)
+          await lanes
+            .get(provider)
+            ?.abandon(write.key, upload)
+            .catch(() => {})
+      }
+    },
+    emit,
+  })
+
+  const stopListening = journal.onChange(() => {
+    for (const lane of lanes.values()) lane.wake()
+    changed.ring()
+  })
+  try {
+    let unblockedAt = clock.monotonic()
+    while (!signal.aborted) {
+      const hasMore = await house.afterChange()
+      await house.now()
+      if (clock.monotonic() - unblockedAt > unblockEveryMs) {
+        unblockedAt = clock.monotonic()
+        for (const { row } of deps.providers) await lease.unblock(row.id, worthUnblocking)
+      }
+      if (!hasMore) await changed.wait(10_000, signal)
+    }
+  } catch (error) {
+    lost.abort(error)
+  } finally {
+    stopListening()
+    await Promise.all([...lanes.values()].map(({ done }) => done))
+  }
+}
