@@ -49,13 +49,15 @@ function isArray(value: object): boolean {
   }
 }
 
-/** The name that a person who wrote `name` may have meant: at most a third of its letters differ. */
+/** The name that a person who wrote `name` may have meant: its unit left out, or at most a third of its letters wrong. */
 function closest(name: string, names: readonly string[]): string | undefined {
   if (name.length > 64) return undefined
+  const written = name.toLowerCase()
   let best: string | undefined
   let least = Math.max(1, Math.floor(name.length / 3)) + 1
   for (const candidate of names) {
-    const distance = editDistance(name.toLowerCase(), candidate.toLowerCase())
+    const wanted = candidate.toLowerCase()
+    const distance = written.length > 2 && wanted.startsWith(written) ? 0 : editDistance(written, wanted)
     if (distance < least) {
       least = distance
       best = candidate
