@@ -74,15 +74,22 @@ export function gcs(options: GcsOptions): Provider {
 /** Tokens are not sent in the clear unless the user brought the client that makes them. The client's own retries are never in play. */
 function buildClient(options: GcsOptions): Storage {
   const sdk = loadSdk<typeof import('@google-cloud/storage')>('@google-cloud/storage', 'holdfast/gcs')
-  const { apiEndpoint, credentials, keyFilename, authClient, projectId } = options
+  const { apiEndpoint, authClient, projectId } = options
   if (apiEndpoint !== undefined) checkEndpoint(apiEndpoint, options.allowInsecure === true)
-  return new sdk.Storage({
+  const storage = new sdk.Storage({
     retryOptions: { autoRetry: false },
     useAuthWithCustomEndpoint: authClient !== undefined || (apiEndpoint ?? 'https:').startsWith('https:'),
     ...(apiEndpoint === undefined ? {} : { apiEndpoint }),
-    ...(credentials === undefined ? {} : { credentials }),
-    ...(keyFilename === undefined ? {} : { keyFilename }),
     ...(authClient === undefined ? {} : { authClient }),
     ...(projectId === undefined ? {} : { projectId }),
   })
+  giveCredentials(storage, options)
+  return storage
+}
+
+/** To the part of the client that uses them: given to its constructor, they make it write a warning to the console, each time. */
+function giveCredentials(storage: Storage, { credentials, keyFilename }: GcsOptions): void {
+  const holder = storage.authClient as unknown as { jsonContent: unknown; keyFilename: unknown }
+  if (credentials !== undefined) holder.jsonContent = credentials
+  if (keyFilename !== undefined) holder.keyFilename = keyFilename
 }

@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto'
 import { HoldfastError } from '../../core/errors.ts'
 import type { PutRequest, PutResult } from '../../core/provider.ts'
-import { unlessAborted } from '../body.ts'
+import { unlessAborted } from '../../core/abort.ts'
 import { notProvider, type Purpose, protocolError } from './errors.ts'
 import { writeResource } from './objects.ts'
 import type { Target } from './target.ts'
@@ -161,6 +161,7 @@ async function progressOf(target: Target, purpose: Purpose, answer: Answer, most
 
 /** Ends a session early. The service answers 499 to that. */
 export async function dropSession(target: Target, key: string, saved: string, signal: AbortSignal): Promise<void> {
+  signal.throwIfAborted()
   const session = readState(saved)?.session
   if (session === undefined) return
   const purpose: Purpose = { call: 'abandon', key, effect: 'none', session: true }

@@ -1,7 +1,7 @@
 import type { Storage } from '@google-cloud/storage'
 import { HoldfastError } from '../../core/errors.ts'
 import type { SignedRequest, SignRequest } from '../../core/provider.ts'
-import { unlessAborted } from '../body.ts'
+import { unlessAborted } from '../../core/abort.ts'
 import type { Faults } from '../fault.ts'
 import { credentialsError, type Purpose } from './errors.ts'
 

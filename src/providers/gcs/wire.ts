@@ -2,7 +2,7 @@ import { Agent as HttpAgent, type ClientRequest, type IncomingMessage, request a
 import { Agent as HttpsAgent, request as httpsRequest } from 'node:https'
 import type { Storage } from '@google-cloud/storage'
 import type { HoldfastError } from '../../core/errors.ts'
-import { unlessAborted, untilAborted } from '../body.ts'
+import { unlessAborted, untilAborted } from '../../core/abort.ts'
 import type { Faults } from '../fault.ts'
 import { isLoopback } from './endpoint.ts'
 import { credentialsError, isService, type Purpose, protocolError, refusalError, transportError } from './errors.ts'
@@ -139,7 +139,8 @@ export function wireTo({ storage, endpoint, userProject, faults }: WireOptions):
       serverTime: Number.isNaN(time) ? undefined : time,
       body: chunksOf(sent, received, purpose, signal),
       close: () => {
-        if (!received.complete || !sent.writableFinished) sent.destroy()
+        if (received.complete && sent.writableFinished) received.resume()
+        else sent.destroy()
       },
     }
   }
