@@ -132,7 +132,8 @@ function instead(
   { protocol, incoming, name }: Exchange,
   fault: Extract<Fault, { kind: 'status' | 'error-in-200' | 'html' | 'redirect' }>,
 ): Answer {
-  const head = { method: incoming.method ?? 'GET', url: incoming.url ?? '/', name }
+  const { method = 'GET', url = '/', headers } = incoming
+  const head = { method, url, headers, name }
   switch (fault.kind) {
     case 'status': {
       const { status, code, message, retryAfterSeconds } = fault

@@ -15,7 +15,7 @@ export interface Protocol {
   /** Answers a request, the service's own errors included. What it throws becomes a 500, unseen where the client is gone. */
   handle(request: LocalRequest): Promise<Answer>
   /** An error as the service renders it. Without a code: the one that the service uses with this status. */
-  error(failure: Failure, request: Pick<LocalRequest, 'method' | 'url' | 'name'>): Answer
+  error(failure: Failure, request: Pick<LocalRequest, 'method' | 'url' | 'headers' | 'name'>): Answer
   /** When the last request is over. */
   close(): void
 }

@@ -19,6 +19,8 @@ export interface Store {
   open(body: Body, start: number, end: number): Uint8Array | BodyReader
   /** Frees a body that did not get into an entry. */
   forget(body: Body): void
+  /** Keeps a body whose entry may go in the meantime, until what this answers is called. */
+  pin(body: Body): () => void
   close(): void
 }
 
@@ -133,6 +135,10 @@ export function openStore({ kind, directory, discard }: StoreOptions): Store {
     forget(body) {
       blobs.use(body)
       blobs.drop(body)
+    },
+    pin(body) {
+      blobs.use(body)
+      return () => blobs.drop(body)
     },
     close: () => log?.close(),
   }
