@@ -1,0 +1,115 @@
+import { Readable } from 'node:stream'
+import type { BlobRequestConditions, HttpRequestBody } from '@azure/storage-blob'
+import { untilAborted } from '../../core/abort.ts'
+import type { PutCondition, PutRequest, PutResult } from '../../core/provider.ts'
+import type { Source } from '../../core/source.ts'
+import type { Faults } from '../fault.ts'
+import type { Purpose } from './errors.ts'
+import { blobHeaders, hexOf } from './object.ts'
+import { call, etagOf, provenBlob, type Target, timeIn } from './target.ts'
+
+/** Bodies up to this many bytes are sent from memory: one packet after the headers, no stream to look after. */
+const smallBytes = 65_536
+
+/**
+ * Put Blob: the whole body in one request, with its MD5, which the service compares before the blob is there and keeps as the blob's
+ * Content-MD5. The proof is `server-full` if the service says that MD5 in its answer.
+ */
+export async function putWhole(target: Target, request: PutRequest, signal: AbortSignal): Promise<PutResult> {
+  const { key, source, headers, metadata, condition } = request
+  const purpose: Purpose = { call: 'put', key, effect: 'writes' }
+  const blob = target.blob(key)
+  const answer = await sending(target, key, source, [0, source.size], signal, body =>
+    call(target, purpose, signal, abortSignal =>
+      blob.upload(body, source.size, {
+        abortSignal,
+        blobHTTPHeaders: blobHeaders(headers),
+        metadata: { ...metadata },
+        conditions: conditionsOf(condition),
+        transactionalContentMD5: Buffer.from(source.md5, 'hex'),
+      }),
+    ),
+  )
+  const { token } = provenBlob(target, purpose, answer)
+  const { contentMD5, date } = answer
+  const md5 = contentMD5 && hexOf(contentMD5)
+  if (md5 !== undefined && md5 !== source.md5) {
+    throw target.faults.digest(key, `the service has MD5 ${md5}, announced ${source.md5}`)
+  }
+  return {
+    token,
+    etag: undefined,
+    proof: md5 === undefined ? 'none' : 'server-full',
+    serverTime: timeIn(date),
+  }
+}
+
+/**
+ * Runs `send` with a body of the source's bytes from `start` to `end`, and lets go of the source whatever comes of it. An error of the
+ * source comes out as it is, whatever the client made of it; bytes that are too few or too many are CHECKSUM.
+ */
+export async function sending<T>(
+  { faults }: Pick<Target, 'faults'>,
+  key: string,
+  source: Source,
+  [start, end]: readonly [number, number],
+  signal: AbortSignal,
+  send: (body: HttpRequestBody) => Promise<T>,
+): Promise<T> {
+  const bytes = exactly(source, start, end, key, faults, signal)
+  if (end - start <= smallBytes) return await send(await gathered(bytes, end - start))
+  let broken: { readonly error: unknown } | undefined
+  async function* watched(): AsyncIterable<Uint8Array> {
+    try {
+      yield* bytes
+    } catch (error) {
+      broken = { error }
+      throw error
+    }
+  }
+  const body = Readable.from(watched(), { objectMode: false, highWaterMark: 262_144 })
+  // Errors are looked after here, also when the client has let go of the stream.
+  body.on('error', () => {})
+  try {
+    return await send(body)
+  } catch (error) {
+    signal.throwIfAborted()
+    throw broken === undefined ? error : broken.error
+  } finally {
+    body.destroy()
+  }
+}
+
+/** The bytes of the source from `start` to `end`, or CHECKSUM: a request that promised more bytes than come would hang. */
+export async function* exactly(
+  source: Source,
+  start: number,
+  end: number,
+  key: string,
+  faults: Faults,
+  signal: AbortSignal,
+): AsyncIterable<Uint8Array> {
+  let left = end - start
+  for await (const chunk of untilAborted(source.open(start, end), signal)) {
+    left -= chunk.byteLength
+    if (left < 0) throw faults.digest(key, `more than ${end - start} bytes came`)
+    if (chunk.byteLength > 0) yield chunk
+  }
+  if (left > 0) throw faults.digest(key, `${end - start - left} of ${end - start} bytes came`)
+}
+
+async function gathered(chunks: AsyncIterable<Uint8Array>, size: number): Promise<Buffer> {
+  const bytes = Buffer.alloc(size)
+  let at = 0
+  for await (const chunk of chunks) {
+    bytes.set(chunk, at)
+    at += chunk.byteLength
+  }
+  return bytes
+}
+
+/** Not held: `absent` answers 409 BlobAlreadyExists, a token 412 ConditionNotMet, also where there is no blob. */
+export function conditionsOf(condition: PutCondition | undefined): BlobRequestConditions {
+  if (condition === undefined) return {}
+  return 'absent' in condition ? { ifNoneMatch: '*' } : { ifMatch: etagOf(condition.token) }
+}
