@@ -127,12 +127,11 @@ async function* pump(
     wait.end()
   }
 
-  /** The body's own failures; of one that the abort itself caused, the caller wants the reason of the abort. */
+  /** What fails in there is the body's own failure. */
   async function own<T>(step: () => Promise<T>): Promise<T> {
     try {
       return await step()
     } catch (error) {
-      signal?.throwIfAborted()
       throw broken(received, shown(error instanceof Error ? error.message : error), error)
     }
   }

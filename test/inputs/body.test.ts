@@ -401,6 +401,11 @@ describe('bodies that fail', () => {
   })
 })
 
+test.each([4, 6])('a Blob of 5 bytes that says %s is found out', async size => {
+  const liar = { [Symbol.toStringTag]: 'Blob', size, stream: () => new Response('hello').body }
+  expect(await failed(liar)).toMatchObject({ code: 'INVALID', field: 'body', rule: 'source' })
+})
+
 describe('sizes', () => {
   test.each([9, 11, 0])('declared 10, got %s: CHECKSUM, of memory before it is read', size => {
     const refusal = refusalOf(() => readBody(Buffer.alloc(size), { expectedSize: 10 }))
@@ -561,6 +566,15 @@ describe('letting go', () => {
     })()
     await expect(reading).rejects.toBe('enough')
     expect(seen).toEqual([longestChunkBytes])
+  })
+
+  test('also between two pieces of one huge chunk', async () => {
+    const controller = new AbortController()
+    const chunks = readBody(yielding(Buffer.alloc(3 * longestChunkBytes)), { signal: controller.signal }).chunks
+    const pieces = chunks[Symbol.asyncIterator]()
+    await pieces.next()
+    controller.abort('enough')
+    await expect(pieces.next()).rejects.toBe('enough')
   })
 
   test('an error that the abort caused is the abort', async () => {

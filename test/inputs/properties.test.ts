@@ -257,6 +257,18 @@ describe('versions', () => {
   const time = fc.oneof(fc.nat(), fc.nat(2 ** 44), fc.constantFrom(0, 1, 2 ** 47))
   const counter = fc.oneof(fc.nat(0xffff), fc.constantFrom(0, 0xfffe, 0xffff))
 
+  test('after the last counter of a millisecond comes the next millisecond', () => {
+    fc.assert(
+      fc.property(time, counter, writer, writer, (ms, count, before, after) => {
+        const floor = makeVersion(ms, count, before)
+        const next = nextVersion(floor, ms, after)
+        expect(next > floor).toBe(true)
+        expect(next).toBe(count === 0xffff ? makeVersion(ms + 1, 0, after) : makeVersion(ms, count + 1, after))
+      }),
+      runs,
+    )
+  })
+
   test('only grow, whatever the clock does', () => {
     fc.assert(
       fc.property(
