@@ -3,8 +3,7 @@ import { HoldfastError, invalid, shown } from '../core/errors.ts'
 import type { Provider } from '../core/provider.ts'
 import { longestTimerMs } from './input/calls.ts'
 import { checkProvider, demandApart } from './input/providers.ts'
-import type { AckLevel } from './input/put.ts'
-import { checkAck } from './input/put.ts'
+import { type AckLevel, checkAck } from './input/put.ts'
 import { flag, oneOf, reading, take, whole } from './input/take.ts'
 
 export interface HoldfastOptions {

@@ -13,6 +13,8 @@ import { checkKey } from '../../src/holdfast/input/key.ts'
 import { checkMetadata } from '../../src/holdfast/input/metadata.ts'
 import { checkPut } from '../../src/holdfast/input/put.ts'
 import { checkOptions } from '../../src/holdfast/options.ts'
+import { refuseAzureKey } from '../../src/providers/azure/keys.ts'
+import { refuseGcsKey } from '../../src/providers/gcs/keys.ts'
 import { memory } from '../../src/providers/memory.ts'
 import { likeAzure, likeGcs, likeS3, provider, refuseStrictly } from './support.ts'
 
@@ -94,6 +96,19 @@ describe('whatever comes', () => {
           expect(refuseKey(markerKey(key))).toBeUndefined()
         }
         expect(key.startsWith('.holdfast/')).toBe(false)
+      }),
+      runs,
+    )
+  })
+
+  test('a key that a cloud holds is never refused for the sake of its marker', () => {
+    const clouds = { azure: refuseAzureKey, gcs: refuseGcsKey }
+    const long = fc.array(fc.constantFrom('a', '/', 'é', '😀', 'b.c'), { maxLength: 1024 }).map(parts => parts.join(''))
+    fc.assert(
+      fc.property(fc.oneof(anyText, long), key => {
+        for (const [name, refuseKey] of Object.entries(clouds)) {
+          if (refuseKey(key) === undefined) expect([name, refuseKey(markerKey(key))]).toEqual([name, undefined])
+        }
       }),
       runs,
     )

@@ -1,22 +1,14 @@
 import { invalid, shown } from '../../core/errors.ts'
-import { suggestion, reading, whole } from './take.ts'
-
-/** What the caller says of a body beforehand. Digests as hex, in lower case. */
-export interface Expected {
-  /** Bytes. */
-  readonly size?: number
-  readonly md5?: string
-  readonly crc32c?: string
-  readonly sha256?: string
-}
+import type { Expected } from '../../stage/intake.ts'
+import { reading, suggestion, whole } from './take.ts'
 
 /** Hex digits of each. */
 const digits = { md5: 32, crc32c: 8, sha256: 64 } as const
 const names = ['size', 'md5', 'crc32c', 'sha256'] as const
 
 /**
- * INVALID: field `size`, rule `type` or `range`; else field `expect`, rule `type`, `unknown` (no such digest), `hex` or `length`.
- * Nothing is compared here.
+ * What the caller announced of a body, digests in lower case; nothing is compared here. INVALID: field `size`, rule `type` or `range`;
+ * else field `expect`, rule `type`, `unknown` (no such digest), `hex` or `length`.
  */
 export function checkExpect(expect: unknown): Expected {
   if (expect === undefined) return {}

@@ -2,7 +2,9 @@ import type { Attributes } from '../../core/attributes.ts'
 import { HoldfastError, invalid, shown } from '../../core/errors.ts'
 import type { Provider } from '../../core/provider.ts'
 import { isVersion, type Version } from '../../core/version.ts'
-import { type Expected, checkExpect } from './expect.ts'
+import type { Condition } from '../../journal/contract.ts'
+import type { Expected } from '../../stage/intake.ts'
+import { checkExpect } from './expect.ts'
 import { type HeaderName, checkHeader, headerNames } from './headers.ts'
 import { checkMetadata } from './metadata.ts'
 import { checkSignal, oneOf, reading, take } from './take.ts'
@@ -48,9 +50,6 @@ export interface PutOptions extends CallOptions {
   /** Default: that of the store. */
   readonly ack?: AckLevel
 }
-
-/** A condition on what is there before a write. */
-export type Condition = 'absent' | { readonly version: Version }
 
 export interface CheckedPut {
   /** Those that were given. */
@@ -109,7 +108,7 @@ function demandNoFeatures(features: unknown): void {
 }
 
 /** INVALID, field `if`: rule `type`, or `version` for what is no version. */
-export function checkCondition(condition: unknown): Condition | undefined {
+function checkCondition(condition: unknown): Condition | undefined {
   return condition === 'absent' ? condition : checkVersionCondition(condition, "'absent' or { version }")
 }
 
