@@ -54,7 +54,8 @@ export function receiptOf(deps: ReceiptDeps, promised: Promised): Receipt {
       await deps.waiting.until(() => {
         const standing = standingNow(deps, promised)
         if (standing[until] >= standing.of) return true
-        if (standing.blocked !== undefined) throw blockedError(standing.blocked, promised)
+        if (standing.blocked !== undefined)
+          throw blockedError(standing.blocked, { key: promised.key, version: promised.version })
         return undefined
       }, signal)
     },
@@ -94,7 +95,7 @@ export async function acknowledge(
       return standing.stored >= enough ? true : undefined
     }, signals)
   } catch (error) {
-    if (signals.aborted) throw late()
+    if (signals.aborted || (error instanceof HoldfastError && error.code === 'CLOSED')) throw late()
     throw error
   } finally {
     stop.abort()
@@ -106,13 +107,15 @@ function standingNow({ journal, configured }: ReceiptDeps, { seq, key, version }
   return standingOf(journal, configured, seq, key, version)
 }
 
-export function blockedError(blocked: NonNullable<Standing['blocked']>, promised: Promised): HoldfastError {
+export function blockedError(
+  blocked: NonNullable<Standing['blocked']>,
+  about: { key?: string; version?: Version },
+): HoldfastError {
   return new HoldfastError(
     'BLOCKED',
     `${blocked.provider} does not take the write (${blocked.reason}): ${blocked.message}`,
     {
-      key: promised.key,
-      version: promised.version,
+      ...about,
       provider: blocked.provider,
       reason: blocked.reason,
       outcome: 'accepted',

@@ -16,7 +16,16 @@ const manyWaiters = 32
 /** Another process may change something without this one being told in time. */
 const atLeastEveryMs = 1_000
 
-export function waitingFor(journal: Pick<Journal, 'onChange'>, clock: Clock): Waiting {
+export interface WaitingDeps {
+  readonly journal: Pick<Journal, 'onChange'>
+  readonly clock: Clock
+  /** The store closes: its reason ends all waiting. */
+  readonly closing: AbortSignal
+  /** Set when this directory takes nothing more: what is waited for will not come. */
+  readonly failure: () => Error | undefined
+}
+
+export function waitingFor({ journal, clock, closing, failure }: WaitingDeps): Waiting {
   const waiters = new Set<() => void>()
   let stopListening: (() => void) | undefined
   let alive: NodeJS.Timeout | undefined
@@ -52,22 +61,25 @@ export function waitingFor(journal: Pick<Journal, 'onChange'>, clock: Clock): Wa
   return {
     until: (look, signal) =>
       new Promise((resolve, reject) => {
+        const ending = signal === undefined ? closing : AbortSignal.any([closing, signal])
         const end = (settle: () => void) => {
           remove(ask)
-          signal?.removeEventListener('abort', abort)
+          ending.removeEventListener('abort', abort)
           settle()
         }
-        const abort = () => end(() => reject(signal?.reason))
+        const abort = () => end(() => reject(ending.reason))
         const ask = () => {
           try {
+            const failed = failure()
+            if (failed !== undefined) throw failed
             const answer = look()
             if (answer !== undefined) end(() => resolve(answer))
           } catch (error) {
             end(() => reject(error))
           }
         }
-        if (signal?.aborted === true) return abort()
-        signal?.addEventListener('abort', abort, { once: true })
+        if (ending.aborted) return abort()
+        ending.addEventListener('abort', abort, { once: true })
         add(ask)
         ask()
       }),

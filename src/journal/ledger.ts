@@ -5,6 +5,7 @@ import { HoldfastError, type Reason } from '../core/errors.ts'
 import type { Capabilities } from '../core/provider.ts'
 import { nextVersion, type Version } from '../core/version.ts'
 import type { Accepted, Decision, Evidence, NewWrite, Postponed, ProviderHealth, ProviderRow } from './contract.ts'
+import { bit, bitsOf, maskOf } from './masks.ts'
 import { asProvider, type ProviderRecord, sumOf, type WriteRecord } from './rows.ts'
 
 /** A write as it goes to the worker: attributes already as text. */
@@ -243,6 +244,8 @@ export function ledger(database: Database, writer: string, bodies: string) {
 
     takeLease(): number {
       addMeta.run(1, 'lease')
+      // What the last holder knew of the providers' health is not known of now.
+      sql('UPDATE providers SET health = NULL').run()
       // What the last holder was sending has an unknown outcome: it is tried again, and the provider is asked first.
       sql("UPDATE replicas SET state = 'waiting', attempt = attempt + 1, not_before = 0 WHERE state = 'sending'").run()
       return getMeta.get('lease') as number
@@ -421,20 +424,6 @@ interface ReplicaMove {
 }
 
 export type Ledger = ReturnType<typeof ledger>
-
-export function bit(provider: number): number {
-  return 1 << (provider - 1)
-}
-
-export function maskOf(providers: readonly number[]): number {
-  return providers.reduce((mask, provider) => mask | bit(provider), 0)
-}
-
-export function bitsOf(mask: number): number[] {
-  const ids: number[] = []
-  for (let id = 1; id <= 30; id++) if ((mask & bit(id)) !== 0) ids.push(id)
-  return ids
-}
 
 /** What this directory knows to be false needs no provider to refuse it. */
 function checkLocally(write: IncomingWrite, newest: WriteRecord | undefined): void {

@@ -11,7 +11,8 @@ import type {
   Task,
   WriteRow,
 } from './contract.ts'
-import { bitsOf, refusedKeptMs } from './ledger.ts'
+import { refusedKeptMs } from './ledger.ts'
+import { bitsOf } from './masks.ts'
 import {
   asCached,
   asProvider,

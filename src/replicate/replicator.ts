@@ -1,5 +1,5 @@
 import { type Breakers, createBreakers } from '../core/breaker.ts'
-import type { HoldfastError } from '../core/errors.ts'
+import { HoldfastError } from '../core/errors.ts'
 import { guardProvider } from '../core/guarded.ts'
 import { createLimiter } from '../core/limiter.ts'
 import type { Clock, Random } from '../core/ports.ts'
@@ -42,6 +42,8 @@ export interface ReplicatorDeps {
   readonly random: Random
   readonly options: ReplicatorOptions
   readonly emit: Emit
+  /** The journal takes no changes from this process any more. */
+  readonly failed: (error: HoldfastError) => void
 }
 
 /** Mirrors, looks twice, releases: for as long as this process holds the directory's lease. */
@@ -83,6 +85,10 @@ async function replicate(deps: ReplicatorDeps, lease: Lease, outer: AbortSignal)
   const signal = AbortSignal.any([outer, lost.signal])
   const changed = bell(clock)
   const lanes = new Map<number, Lane>()
+  const lose = (error: unknown) => {
+    if (error instanceof HoldfastError && error.code === 'CORRUPT') deps.failed(error)
+    lost.abort(error)
+  }
 
   await Promise.all(deps.providers.map(({ row }) => lease.unblock(row.id, worthUnblocking))).catch(() => {})
   for (const { provider, row } of deps.providers) {
@@ -110,7 +116,7 @@ async function replicate(deps: ReplicatorDeps, lease: Lease, outer: AbortSignal)
         sourceOf: deps.sourceOf,
         adopt: deps.adopt,
         emit,
-        lost: (error: HoldfastError) => lost.abort(error),
+        lost: (error: HoldfastError) => lose(error),
         signal,
       }),
     )
@@ -152,7 +158,7 @@ async function replicate(deps: ReplicatorDeps, lease: Lease, outer: AbortSignal)
       if (!hasMore) await changed.wait(10_000, signal)
     }
   } catch (error) {
-    lost.abort(error)
+    if (!outer.aborted) lose(error)
   } finally {
     stopListening()
     await Promise.all([...lanes.values()].map(({ done }) => done))

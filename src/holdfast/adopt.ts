@@ -1,0 +1,95 @@
+import { attributesOf } from '../core/attributes.ts'
+import { recognise } from '../core/entry.ts'
+import { HoldfastError } from '../core/errors.ts'
+import type { Provider, RemoteObject } from '../core/provider.ts'
+import { fetchInto } from '../replicate/fetch.ts'
+import { checkAdopt } from './input/calls.ts'
+import { checkKey } from './input/key.ts'
+import type { PutReceipt } from './receipt.ts'
+import { receiptOf } from './receipt.ts'
+import { promise, type WriteDeps } from './writes.ts'
+
+/** An object that is the newest of all that the providers have under a key. */
+interface Newest {
+  readonly provider: Provider
+  readonly object: RemoteObject
+}
+
+/**
+ * Takes in an object that was uploaded to a provider directly: stages it, gives it a version, and mirrors it like any other write, back to its
+ * source too. One that is ours already answers its own version. UNAVAILABLE where a provider that was to be asked cannot be; INVALID
+ * adopt/absent where none has it.
+ */
+export async function adopt(
+  deps: WriteDeps,
+  key: unknown,
+  options: unknown,
+  closing: AbortSignal,
+): Promise<PutReceipt> {
+  const all = deps.providers.map(({ provider }) => provider)
+  const checkedKey = checkKey(key, all)
+  const { from, signal: given } = checkAdopt(options, all)
+  const signal = given === undefined ? closing : AbortSignal.any([given, closing])
+  const newest = await findNewest(from === undefined ? all : [from], checkedKey, signal)
+  if (newest === undefined)
+    throw new HoldfastError(
+      'INVALID',
+      `there is nothing to adopt: ${from === undefined ? 'no provider has' : `${from.name} has not`} this key`,
+      {
+        key: checkedKey,
+        field: 'key',
+        rule: 'absent',
+        outcome: 'rejected',
+      },
+    )
+  const { provider, object } = newest
+  const there = recognise(object)
+  if (there.whose === 'ours') {
+    const { version, entry } = there
+    await deps.journal.observe(version)
+    const receipt = receiptOf(deps, { seq: 0, key: checkedKey, version })
+    return { ...receipt, size: entry.size, crc32c: entry.crc32c, etag: entry.etag }
+  }
+  const wanted = { token: object.token, size: object.size, crc32c: object.attested.crc32c }
+  const fetched = await fetchInto(deps.stage, provider, checkedKey, wanted, signal)
+  if (fetched === undefined)
+    throw new HoldfastError('UNAVAILABLE', `${provider.name} had the object a moment ago and has it no more`, {
+      key: checkedKey,
+      outcome: 'rejected',
+    })
+  return promise(deps, checkedKey, fetched.draft, attributesOf(fetched.object), {
+    condition: undefined,
+    ack: undefined,
+    signal: given,
+  })
+}
+
+async function findNewest(
+  providers: readonly Provider[],
+  key: string,
+  signal: AbortSignal,
+): Promise<Newest | undefined> {
+  const answers = await Promise.allSettled(providers.map(provider => provider.head(key, signal)))
+  signal.throwIfAborted()
+  let newest: (Newest & { version: string }) | undefined
+  const failures: unknown[] = []
+  for (const [index, answer] of answers.entries()) {
+    const provider = providers[index] as Provider
+    if (answer.status === 'rejected') failures.push(provider.classify(answer.reason))
+    else if (answer.value !== undefined) {
+      const { version } = recognise(answer.value)
+      if (newest === undefined || version > newest.version) newest = { provider, object: answer.value, version }
+    }
+  }
+  if (newest === undefined && failures.length > 0)
+    throw new HoldfastError(
+      'UNAVAILABLE',
+      `no provider that could be asked has the key, and ${failures.length} could not be asked: ${failures.map(error => (error as Error).message).join('; ')}`,
+      {
+        key,
+        outcome: 'rejected',
+        cause: new AggregateError(failures),
+      },
+    )
+  return newest
+}

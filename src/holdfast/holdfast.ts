@@ -1,0 +1,179 @@
+import type { Body } from '../core/body.ts'
+import { HoldfastError } from '../core/errors.ts'
+import type { ListEntry, ObjectInfo, Reader, StoredObject } from '../read/types.ts'
+import type { CheckResult } from '../replicate/check.ts'
+import { adopt } from './adopt.ts'
+import { copy } from './copy.ts'
+import { eventNames, type Events, type HoldfastEvents } from './events.ts'
+import {
+  type AdoptOptions,
+  checkCall,
+  checkClose,
+  checkGet,
+  checkList,
+  checkListener,
+  checkUntil,
+  type CloseOptions,
+  type DeleteOptions,
+  type GetOptions,
+  type ListOptions,
+  type SignOptions,
+  type UntilOptions,
+} from './input/calls.ts'
+import { checkKey } from './input/key.ts'
+import type { CallOptions, PutOptions } from './input/put.ts'
+import { blockedError, type PutReceipt, type Receipt } from './receipt.ts'
+import { type SignedUrl, sign } from './sign.ts'
+import { type Status, type StatusDeps, statusOf, summary } from './status.ts'
+import { put, remove, type WriteDeps } from './writes.ts'
+
+/** An open store. Every method rejects with CLOSED after `close`. */
+export interface Holdfast extends AsyncDisposable {
+  /**
+   * Resolves when the body survives a kill of the process and a power cut, and is on its way to every provider; with `ack`, when providers have
+   * it. The body is read once; memory is read until the promise settles. Rejects with INVALID (an input), CHECKSUM (the body is not what
+   * was announced), NO_SPACE (before the body is read), PRECONDITION, ACK_TIMEOUT (accepted all the same), UNAVAILABLE (only with `if`),
+   * CORRUPT (the disk failed). `outcome` says what became of the write.
+   */
+  put(key: string, body: Body, options?: PutOptions): Promise<PutReceipt>
+  /** The newest version, from whoever can give it; `undefined` where the key is absent. UNAVAILABLE where nobody can tell. */
+  get(key: string, options?: GetOptions): Promise<StoredObject | undefined>
+  /** As `get`, without the body. */
+  head(key: string, options?: CallOptions): Promise<ObjectInfo | undefined>
+  /** Resolves when the delete is safe on local disk and on its way to every provider. Deleting what is absent is no error. */
+  delete(key: string, options?: DeleteOptions): Promise<Receipt>
+  /** A new write of the same bytes and attributes; `options` replace what they name. */
+  copy(from: string, to: string, options?: PutOptions): Promise<PutReceipt>
+  /** Keys in UTF-8 byte order, with what this directory has not replicated yet laid over a provider's listing. */
+  list(options?: ListOptions): AsyncIterable<ListEntry>
+  /** A URL that lets its bearer read, or upload, one object for a time, without passing here. */
+  signedUrl(key: string, options: SignOptions): Promise<SignedUrl>
+  /** Takes in an object that was uploaded to a provider directly. */
+  adopt(key: string, options?: AdoptOptions): Promise<PutReceipt>
+  /** Resolves when every write is on every provider, or was looked at twice. BLOCKED when only blocked writes remain. */
+  drain(options?: UntilOptions): Promise<void>
+  /** Asks each provider for everything that Holdfast needs, and says what is wrong and what to do. For deploy time. */
+  check(options?: CallOptions): Promise<readonly CheckResult[]>
+  status(): Promise<Status>
+  /** Calls back; answers the function that stops it. */
+  on<E extends keyof HoldfastEvents>(event: E, listener: (payload: HoldfastEvents[E]) => void): () => void
+  /**
+   * Accepts nothing more, waits up to `drainMs` (default 0) for what is on its way, closes. What is left goes on at the next open. Only an
+   * optimisation: a process that just ends loses nothing. Again: the same promise.
+   */
+  close(options?: CloseOptions): Promise<void>
+}
+
+export interface HoldfastDeps {
+  readonly writes: WriteDeps
+  readonly reader: Reader
+  readonly status: StatusDeps
+  readonly events: Events
+  readonly check: (signal: AbortSignal) => Promise<readonly CheckResult[]>
+  readonly closing: AbortController
+  /** Stops everything and closes the journal. */
+  readonly shutDown: () => Promise<void>
+}
+
+export function holdfast(deps: HoldfastDeps): Holdfast {
+  const { writes, reader, events, closing } = deps
+  const inFlight = new Set<Promise<unknown>>()
+  let closed: Promise<void> | undefined
+
+  const demandOpen = () => {
+    if (closed !== undefined) throw closedError()
+  }
+  /** What was begun before `close` may end, as far as `drainMs` allows. */
+  const begin = <T>(call: () => Promise<T>): Promise<T> => {
+    const running = (async () => {
+      demandOpen()
+      return call()
+    })()
+    inFlight.add(running)
+    const forget = () => {
+      inFlight.delete(running)
+    }
+    running.then(forget, forget)
+    return running
+  }
+  const underClose = (signal: AbortSignal | undefined) =>
+    signal === undefined ? closing.signal : AbortSignal.any([closing.signal, signal])
+  const providers = writes.providers.map(({ provider }) => provider)
+
+  async function drain(until: 'stored' | 'verified', signal: AbortSignal | undefined): Promise<void> {
+    await writes.waiting.until(() => {
+      const { pending, held, blocked } = summary(deps.status)
+      if (pending.writes > 0 || (until === 'verified' && held.writes > 0)) return undefined
+      const [reason] = blocked.reasons
+      if (blocked.writes === 0 || reason === undefined) return true
+      throw blockedError(
+        {
+          provider: reason.provider,
+          reason: reason.reason,
+          message: `${blocked.writes} writes wait for somebody to settle it`,
+        },
+        {},
+      )
+    }, signal)
+  }
+
+  async function shutDown(drainMs: number): Promise<void> {
+    if (drainMs > 0) {
+      const stop = new AbortController()
+      const late = writes.clock.sleep(drainMs, stop.signal).catch(() => {})
+      const done = Promise.allSettled(inFlight).then(() => drain('stored', stop.signal))
+      // Blocked writes and whatever else keeps it from draining goes on at the next open.
+      await Promise.race([late, done.catch(() => {})])
+      stop.abort()
+    }
+    closing.abort(closedError())
+    await Promise.allSettled(inFlight)
+    await deps.shutDown()
+  }
+
+  const close = (options?: CloseOptions): Promise<void> => {
+    const { drainMs } = checkClose(options)
+    closed ??= shutDown(drainMs)
+    return closed
+  }
+
+  return {
+    put: (key, body, options) => begin(() => put(writes, key, body, options)),
+    get: (key, options) =>
+      begin(async () => {
+        const checked = checkKey(key, providers)
+        const { range, signal } = checkGet(options)
+        return reader.get(checked, range, signal)
+      }),
+    head: (key, options) =>
+      begin(async () => {
+        const checked = checkKey(key, providers)
+        return reader.head(checked, checkCall(options, 'head').signal)
+      }),
+    delete: (key, options) => begin(() => remove(writes, key, options)),
+    copy: (from, to, options) => begin(() => copy(writes, reader, from, to, options)),
+    async *list(options) {
+      demandOpen()
+      const { signal, ...request } = checkList(options)
+      yield* reader.list(request, underClose(signal))
+    },
+    signedUrl: (key, options) => begin(() => sign(writes, key, options, closing.signal)),
+    adopt: (key, options) => begin(() => adopt(writes, key, options, closing.signal)),
+    drain: options =>
+      begin(() => {
+        const { until, signal } = checkUntil(options, 'drain')
+        return drain(until, signal)
+      }),
+    check: options => begin(() => deps.check(underClose(checkCall(options, 'check').signal))),
+    status: () => begin(() => statusOf(deps.status)),
+    on(event, listener) {
+      return events.on(checkListener(event, listener, eventNames) as typeof event, listener)
+    },
+    close: async options => close(options),
+    [Symbol.asyncDispose]: () => close(),
+  }
+}
+
+function closedError(): HoldfastError {
+  return new HoldfastError('CLOSED', 'the store is closed', { outcome: 'rejected', retryable: false })
+}

@@ -1,0 +1,245 @@
+import { HoldfastError, invalid } from '../core/errors.ts'
+import { createBreakers } from '../core/breaker.ts'
+import { guardProvider } from '../core/guarded.ts'
+import { systemClock, systemRandom } from '../core/system.ts'
+import type { Clock, Disk, Random } from '../core/ports.ts'
+import { newWriter } from '../core/version.ts'
+import type { Journal, WriteRow } from '../journal/contract.ts'
+import { openJournal, type OpenedJournal } from '../journal/sqlite.ts'
+import { createReader } from '../read/reader.ts'
+import { checkProvider } from '../replicate/check.ts'
+import { type Missing, repairLimits, repairs } from '../replicate/repair.ts'
+import { startReplicator } from '../replicate/replicator.ts'
+import { openDirectory } from '../stage/directory.ts'
+import { nodeDisk } from '../stage/disk.ts'
+import { openStage, type Stage } from '../stage/stage.ts'
+import { adopt } from './adopt.ts'
+import { events, type HoldfastEvents } from './events.ts'
+import { type Holdfast, holdfast } from './holdfast.ts'
+import { type CheckedOptions, checkOptions, type HoldfastOptions } from './options.ts'
+import type { StatusDeps } from './status.ts'
+import { waitingFor } from './waiting.ts'
+import type { WriteDeps } from './writes.ts'
+
+/** Calls to providers that somebody waits for: `adopt`, `check`, `signedUrl`. */
+const callLimits = { idleMs: 30_000, deadlineMs: 60_000, minBytesPerSecond: 16 * 1024 }
+
+/** Directories that are open in this process: SQLite's locks keep processes apart, not two stores of one. */
+const openHere = new Set<string>()
+
+/** What reaches the outside world, for tests that want to decide what it does. */
+export interface Ports {
+  readonly disk: Disk
+  readonly clock: Clock
+  readonly random: Random
+}
+
+const systemPorts: Ports = { disk: nodeDisk, clock: systemClock, random: systemRandom }
+
+/**
+ * Opens the directory, recovers what was pending, starts replicating. Needs no network: never waits for a provider and never fails because
+ * of one. What a provider says (wrong credentials, no such bucket) makes it `blocked` in `status()`, with an event; `check()` names the
+ * remedy.
+ *
+ * Rejects only for the machine's and the caller's own faults: INVALID with the option's name as `field` (`directory`: `permissions`,
+ * `filesystem`, `open` …; `journal`/`version`), CORRUPT (`journal`, `directory`), NO_SPACE for a new directory on a full disk, UNSUPPORTED,
+ * TypeError where a provider is none.
+ */
+export function openHoldfast(options: HoldfastOptions): Promise<Holdfast> {
+  return openWith(options, systemPorts)
+}
+
+/** The same through given ports. */
+export async function openWith(options: HoldfastOptions, ports: Ports): Promise<Holdfast> {
+  const checked = checkOptions(options)
+  const { disk, clock, random } = ports
+  if (openHere.has(checked.directory))
+    throw invalid(
+      'directory',
+      'open',
+      `directory ${checked.directory} is open in this process already: use that store, or close it first`,
+    )
+  openHere.add(checked.directory)
+  try {
+    const directory = await openDirectory({ path: checked.directory, kind: checked.disk, disk, random, clock })
+    const opened = await openJournal({
+      path: directory.path,
+      directory: directory.identity,
+      writer: newWriter(random),
+      clock,
+    })
+    const { journal } = opened
+    try {
+      const { maxStageBytes } = checked
+      const stage = openStage({ directory, random, clock, maxStageBytes, stagedBytes: () => stagedBytes(journal) })
+      await verifyAll(opened, stage)
+      const warnings = [...directory.warnings]
+      return await assemble(checked, ports, journal, stage, warnings)
+    } catch (error) {
+      await journal.close()
+      throw error
+    }
+  } catch (error) {
+    openHere.delete(checked.directory)
+    throw error
+  }
+}
+
+function stagedBytes(journal: Journal): number {
+  return journal.counts().groups.reduce((sum, { bytes }) => sum + bytes, 0)
+}
+
+/**
+ * After a write to this directory failed, the page cache may show what the disk does not have. Every body is read and compared before
+ * anything is promised again; one that is not what it was is named, and goes nowhere.
+ */
+async function verifyAll({ journal, verification }: OpenedJournal, stage: Stage): Promise<void> {
+  if (verification === undefined) return
+  const damaged = new Map<number, string>()
+  for (const row of verification.bodies()) {
+    if (row.damaged) damaged.set(row.seq, 'the journal row of this write is damaged')
+    if (row.body.in !== 'file') continue
+    for await (const { error } of stage.verifyBodies([{ ...row, file: row.body.file }]))
+      damaged.set(row.seq, error.message)
+  }
+  await stage.sweep.all()
+  await stage.refsync()
+  await verification.done()
+  await stage.clearPoison()
+  const lease = damaged.size === 0 ? undefined : await journal.lease()
+  for (const [seq, message] of damaged) {
+    for (const { provider, state } of journal.write(seq)?.replicas ?? [])
+      if (state === 'waiting') await lease?.block(seq, provider, 'LOCAL_CORRUPT', message)
+  }
+  await lease?.end()
+}
+
+/** Puts the parts together: who calls whom is decided here and nowhere else. */
+async function assemble(
+  options: CheckedOptions,
+  { clock, random }: Ports,
+  journal: Journal,
+  stage: Stage,
+  warnings: readonly string[],
+): Promise<Holdfast> {
+  const rows = await journal.register(options.providers.map(({ location, name }) => ({ location, name })))
+  const told = events()
+  const { emit } = told
+  const closing = new AbortController()
+  let poisoned: HoldfastError | undefined
+  const providers = options.providers.map((raw, index) => {
+    const row = rows[index] as (typeof rows)[number]
+    return { id: row.id, row, raw, provider: guardProvider(raw, { clock, ...callLimits }) }
+  })
+  const byId = new Map(providers.map(({ id, raw }) => [id, guardProvider(raw, { clock, ...repairLimits })]))
+  const sourceOf = ({ body, size, crc32c, md5 }: WriteRow) => {
+    if (body.in === 'none') return stage.source({ in: 'row', bytes: new Uint8Array() }, size, { crc32c, md5 })
+    return stage.source(body, size, { crc32c, md5 })
+  }
+  const configured = new Set(rows.map(({ id }) => id))
+  const waiting = waitingFor({ journal, clock, closing: closing.signal, failure: () => poisoned })
+  const writes: WriteDeps = {
+    journal,
+    stage,
+    clock,
+    configured,
+    waiting,
+    providers,
+    ack: options.ack,
+    ackTimeoutMs: options.ackTimeoutMs,
+    maxStageBytes: options.maxStageBytes,
+  }
+  const takeIn = async (key: string, from: string, signal: AbortSignal) => {
+    await adopt(writes, key, { from }, signal)
+  }
+  const healing = repairs({
+    journal,
+    stage,
+    providers: byId,
+    maxStageBytes: options.maxStageBytes,
+    clock,
+    adopt: options.foreign === 'adopt' ? takeIn : async () => {},
+    repaired: ({ key, version, missingAt }: Missing) =>
+      emit('repair', { key, version, providers: missingAt.map(id => byId.get(id)?.name ?? String(id)) }),
+    signal: closing.signal,
+  })
+  const reader = createReader({
+    journal,
+    providers: providers.map(({ id, raw }) => ({ id, provider: raw, breakers: createBreakers({ clock, random }) })),
+    localSource: ({ body, tree, size, crc32c, md5 }) => {
+      const digests = { crc32c, md5 }
+      if (body.in === 'none') return stage.source({ in: 'row', bytes: new Uint8Array() }, size, digests)
+      return stage.source(
+        body.in === 'file' && tree === 'cache' ? { in: 'cache', file: body.file } : body,
+        size,
+        digests,
+      )
+    },
+    clock,
+    random,
+    options: options.reads,
+    onMissing: ({ foundAt, ...missing }) => {
+      if (foundAt !== 'local') healing.queue({ ...missing, foundAt })
+    },
+    observe: version => {
+      // Worth nothing if it fails: the next read sees the version again.
+      journal.observe(version).catch(() => {})
+    },
+    emit,
+  })
+  const { run, concurrency, maxRequestsPerSecond } = options.replication
+  const replicator =
+    run === 'external'
+      ? undefined
+      : startReplicator({
+          journal,
+          stage,
+          providers: providers.map(({ raw, row }) => ({ provider: raw, row })),
+          sourceOf,
+          adopt: takeIn,
+          clock,
+          random,
+          options: { ...options, concurrency, maxRequestsPerSecond },
+          emit: (event, payload) => told.emit(event, payload as HoldfastEvents[typeof event]),
+          failed: error => {
+            if (error.rule !== 'poisoned') return
+            poisoned = error
+            emit('poisoned', { message: error.message })
+          },
+        })
+  const status: StatusDeps = {
+    journal,
+    configured: providers.map(({ id, raw }) => ({ id, name: raw.name })),
+    maxStageBytes: options.maxStageBytes,
+    warnings,
+    isPoisoned: () => stage.isPoisoned(),
+    clock,
+  }
+  return holdfast({
+    writes,
+    reader,
+    status,
+    events: told,
+    check: async signal => {
+      const known = new Map(journal.providers().map(row => [row.id, row]))
+      const ask = async ({ id, provider }: (typeof providers)[number]) => {
+        const row = known.get(id)
+        return checkProvider(
+          provider,
+          { identity: row?.identity, capabilities: row?.capabilities },
+          clock,
+          random,
+          signal,
+        )
+      }
+      return Promise.all(providers.map(ask))
+    },
+    closing,
+    shutDown: async () => {
+      await replicator?.stop()
+      await healing.idle()
+      await journal.close()
+      openHere.delete(options.directory)
+    },
+  })
+}

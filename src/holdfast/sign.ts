@@ -1,0 +1,76 @@
+import { recognise } from '../core/entry.ts'
+import { HoldfastError } from '../core/errors.ts'
+import type { Provider } from '../core/provider.ts'
+import type { Journal } from '../journal/contract.ts'
+import { checkSign } from './input/calls.ts'
+import { checkKey } from './input/key.ts'
+
+export interface SignedUrl {
+  readonly url: string
+  readonly method: 'GET' | 'PUT'
+  /** To be sent with the request, exactly. */
+  readonly headers: Readonly<Record<string, string>>
+  /** Whose URL it is: what was uploaded there is taken in by `adopt`. */
+  readonly provider: string
+  readonly expiresAt: Date
+}
+
+export interface SignDeps {
+  readonly journal: Journal
+  readonly providers: readonly { readonly id: number; readonly provider: Provider }[]
+}
+
+/**
+ * Signs at a provider that is up: for GET one that holds the newest version this directory knows of, for PUT the first. UNAVAILABLE where
+ * there is none now; UNSUPPORTED where no provider can sign.
+ */
+export async function sign(deps: SignDeps, key: unknown, options: unknown, signal: AbortSignal): Promise<SignedUrl> {
+  const checkedKey = checkKey(
+    key,
+    deps.providers.map(({ provider }) => provider),
+  )
+  const { method, ...rest } = checkSign(options)
+  const able = deps.providers.filter(({ provider }) => provider.capabilities.sign)
+  if (able.length === 0)
+    throw new HoldfastError('UNSUPPORTED', 'none of the providers can sign URLs', {
+      field: 'method',
+      rule: 'sign',
+      outcome: 'rejected',
+    })
+  const view = deps.journal.view(checkedKey)
+  if (method === 'GET' && view.open?.kind === 'delete') throw unavailable(checkedKey, 'the key is deleted')
+  const health = new Map(deps.journal.providers().map(row => [row.id, row.health?.state]))
+  const failures: string[] = []
+  for (const { id, provider } of able) {
+    const state = health.get(id)
+    if (state === 'down' || state === 'blocked') failures.push(`${provider.name} is ${state}`)
+    else if (
+      method === 'GET' &&
+      view.open?.replicas.some(
+        replica => replica.provider === id && replica.state !== 'stored' && replica.state !== 'verified',
+      ) === true
+    )
+      failures.push(`${provider.name} does not have the newest write yet`)
+    else {
+      try {
+        if (method === 'GET') {
+          const found = await provider.head(checkedKey, signal)
+          if (found === undefined || (view.newest !== undefined && recognise(found).version < view.newest)) {
+            failures.push(`${provider.name} does not have it`)
+            continue
+          }
+        }
+        const signed = await provider.sign({ method, key: checkedKey, ...rest }, signal)
+        return { ...signed, method, provider: provider.name }
+      } catch (error) {
+        signal.throwIfAborted()
+        failures.push(`${provider.name}: ${provider.classify(error).message}`)
+      }
+    }
+  }
+  throw unavailable(checkedKey, failures.join('; '))
+}
+
+function unavailable(key: string, why: string): HoldfastError {
+  return new HoldfastError('UNAVAILABLE', `no URL can be signed now: ${why}`, { key, outcome: 'rejected' })
+}

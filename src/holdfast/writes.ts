@@ -1,0 +1,179 @@
+import type { Attributes } from '../core/attributes.ts'
+import { readBody } from '../core/body.ts'
+import { HoldfastError } from '../core/errors.ts'
+import type { Clock } from '../core/ports.ts'
+import type { Provider } from '../core/provider.ts'
+import { stampTime } from '../core/version.ts'
+import type { Accepted, Condition, Journal, NewWrite } from '../journal/contract.ts'
+import type { Draft } from '../stage/drafts.ts'
+import type { Stage } from '../stage/stage.ts'
+import { checkDelete } from './input/calls.ts'
+import { checkKey } from './input/key.ts'
+import { objectLimit } from './input/providers.ts'
+import { type AckLevel, checkPut, wholeAttributes } from './input/put.ts'
+import { acknowledge, type PutReceipt, type Receipt, type ReceiptDeps, receiptOf } from './receipt.ts'
+import { providersOf } from './standing.ts'
+
+export interface WriteDeps extends ReceiptDeps {
+  readonly journal: Journal
+  readonly stage: Stage
+  readonly clock: Clock
+  /** In the order of the options; the first is the primary. */
+  readonly providers: readonly { readonly id: number; readonly provider: Provider }[]
+  readonly ack: AckLevel
+  readonly maxStageBytes: number
+}
+
+/**
+ * The way of a put: check everything, stage the body, commit, resolve. Nothing here waits for a provider unless the caller asked for it
+ * by `ack` or `if`.
+ */
+export async function put(deps: WriteDeps, key: unknown, body: unknown, options: unknown): Promise<PutReceipt> {
+  const providers = deps.providers.map(({ provider }) => provider)
+  const checkedKey = checkKey(key, providers)
+  const { attributes, expected, condition, ack, signal } = checkPut(options, providers)
+  signal?.throwIfAborted()
+  const incoming = readBody(body, {
+    limit: objectLimit(providers),
+    ...(expected.size === undefined ? {} : { expectedSize: expected.size }),
+    ...(signal === undefined ? {} : { signal }),
+  })
+  const draft = await deps.stage.receive(incoming.chunks, {
+    expected: { ...expected, size: incoming.knownSize },
+    signal,
+  })
+  return promise(deps, checkedKey, draft, wholeAttributes(attributes), { condition, ack, signal })
+}
+
+export interface Terms {
+  readonly condition: Condition | undefined
+  readonly ack: AckLevel | undefined
+  readonly signal: AbortSignal | undefined
+}
+
+/** From a body on local disk to a receipt. */
+export async function promise(
+  deps: WriteDeps,
+  key: string,
+  draft: Draft,
+  attributes: Attributes,
+  terms: Terms,
+): Promise<PutReceipt> {
+  await using staged = draft
+  terms.signal?.throwIfAborted()
+  const body = await staged.publish()
+  const { crc32c, md5 } = staged.digests
+  const size = staged.size
+  let accepted: Accepted
+  try {
+    accepted = await accept(deps, { key, kind: 'put', size, crc32c, md5, attributes, body }, terms.condition)
+  } catch (error) {
+    // Where nobody knows whether the journal took it, the body stays: the collector asks the journal.
+    if (error instanceof HoldfastError && error.outcome === 'rejected') await staged.discard()
+    else staged.release()
+    throw error
+  }
+  staged.release()
+  const promised = { ...accepted, key }
+  if (terms.condition !== undefined) await decided(deps, promised, terms.signal)
+  await acknowledge(deps, promised, terms.ack ?? deps.ack, terms.signal)
+  return { ...receiptOf(deps, promised), size, crc32c, md5, etag: md5 }
+}
+
+/** A delete is a write without a body: accepted the same way, and on its way the same way. */
+export async function remove(deps: WriteDeps, key: unknown, options: unknown): Promise<Receipt> {
+  const checkedKey = checkKey(
+    key,
+    deps.providers.map(({ provider }) => provider),
+  )
+  const { condition, ack, signal } = checkDelete(options)
+  signal?.throwIfAborted()
+  const nothing: Attributes = wholeAttributes({})
+  const accepted = await accept(
+    deps,
+    { key: checkedKey, kind: 'delete', size: 0, crc32c: '', md5: '', attributes: nothing, body: { in: 'none' } },
+    condition,
+  )
+  const promised = { ...accepted, key: checkedKey }
+  if (condition !== undefined) await decided(deps, promised, signal)
+  await acknowledge(deps, promised, ack ?? deps.ack, signal)
+  return receiptOf(deps, promised)
+}
+
+type Content = Pick<NewWrite, 'key' | 'kind' | 'size' | 'crc32c' | 'md5' | 'attributes' | 'body'>
+
+function accept(deps: WriteDeps, content: Content, condition: Condition | undefined): Promise<Accepted> {
+  const offsets = deps.journal.providers().flatMap(({ health }) => health?.clockOffsetMs ?? [])
+  return deps.journal.accept({
+    ...content,
+    origin: 'app',
+    version: undefined,
+    stampMs: stampTime(deps.clock, offsets),
+    condition,
+    providers: deps.providers.map(({ id }) => id),
+    maxStageBytes: deps.maxStageBytes,
+  })
+}
+
+/** A conditional write is decided at the primary: resolves when it won there, else rejects with PRECONDITION or UNAVAILABLE. */
+async function decided(
+  deps: WriteDeps,
+  promised: Accepted & { readonly key: string },
+  signal: AbortSignal | undefined,
+): Promise<void> {
+  const { journal, clock, waiting } = deps
+  const { seq, version, key } = promised
+  const stop = new AbortController()
+  const timer = clock.sleep(deps.ackTimeoutMs, stop.signal).then(
+    () => stop.abort(),
+    () => {},
+  )
+  const primary = deps.providers[0]?.id as number
+  const isOut = () => {
+    const health = providersOf(journal, deps.configured).get(primary)?.row.health
+    return health?.state === 'down' || health?.state === 'blocked' ? health : undefined
+  }
+  try {
+    const answer = await waiting.until(
+      () => {
+        const row = journal.write(seq)
+        if (row?.state === 'refused') return row.refusal
+        if (row?.state !== 'tentative') return 'kept'
+        const begun = row.replicas.some(({ state, attempt }) => state !== 'waiting' || attempt > 0)
+        return isOut() !== undefined && !begun ? 'out' : undefined
+      },
+      signal === undefined ? stop.signal : AbortSignal.any([stop.signal, signal]),
+    )
+    if (answer === 'kept') return
+    if (answer !== 'out' && answer !== undefined) throw refusedError(answer.code, answer.message, promised)
+  } catch (error) {
+    if (!stop.signal.aborted && signal?.aborted !== true) throw error
+  } finally {
+    stop.abort()
+    await timer
+  }
+  // Nobody decided in time. Where nothing was sent yet it can still be taken back, and surely did not happen.
+  const withdrawn = await journal.withdraw(seq)
+  if (!withdrawn && journal.write(seq)?.state === 'open') return
+  if (withdrawn) signal?.throwIfAborted()
+  const why = isOut()?.message
+  throw new HoldfastError(
+    'UNAVAILABLE',
+    `a write with \`if\` is decided at the primary, which did not answer${why === undefined ? ' in time' : `: ${why}`}`,
+    { key, version, outcome: withdrawn ? 'rejected' : 'unknown' },
+  )
+}
+
+function refusedError(
+  code: 'PRECONDITION' | 'UNAVAILABLE' | 'UNSUPPORTED',
+  message: string,
+  promised: { readonly key: string },
+): HoldfastError {
+  return new HoldfastError(code, message, {
+    key: promised.key,
+    field: 'if',
+    rule: 'condition',
+    outcome: 'rejected',
+    ...(code === 'PRECONDITION' ? { reason: 'CONDITION' as const } : {}),
+  })
+}

@@ -1,0 +1,45 @@
+/** Keeps every object of an app on two clouds, with local disk in front. */
+export type { Body } from './core/body.ts'
+export { type ErrorCode, HoldfastError, type Outcome, type Reason } from './core/errors.ts'
+export type {
+  ByteRange,
+  Capabilities,
+  ContentHeaders,
+  DeleteResult,
+  GetRequest,
+  KeyRefusal,
+  Limits,
+  ListRequest,
+  MetadataLimits,
+  Proof,
+  Provider,
+  PutCondition,
+  PutRequest,
+  PutResult,
+  RemoteBody,
+  RemoteEntry,
+  RemoteObject,
+  SignedRequest,
+  SignRequest,
+  UploadMemo,
+} from './core/provider.ts'
+export type { Source } from './core/source.ts'
+export type { HoldfastEvents } from './holdfast/events.ts'
+export type { Holdfast } from './holdfast/holdfast.ts'
+export type {
+  AdoptOptions,
+  CloseOptions,
+  DeleteOptions,
+  GetOptions,
+  ListOptions,
+  SignOptions,
+  UntilOptions,
+} from './holdfast/input/calls.ts'
+export type { AckLevel, CallOptions, ProviderFeatures, PutOptions } from './holdfast/input/put.ts'
+export { openHoldfast } from './holdfast/open.ts'
+export type { HoldfastOptions, ReadOptions, ReplicationOptions } from './holdfast/options.ts'
+export type { PutReceipt, Receipt } from './holdfast/receipt.ts'
+export type { SignedUrl } from './holdfast/sign.ts'
+export type { Status } from './holdfast/status.ts'
+export type { ListEntry, ObjectInfo, StoredObject } from './read/types.ts'
+export type { CheckResult } from './replicate/check.ts'

@@ -1,0 +1,14 @@
+/** Sets of providers as bits of a number: id 1 is the lowest bit. 30 ids fit into what JavaScript's bit operations can do. */
+export function bit(provider: number): number {
+  return 1 << (provider - 1)
+}
+
+export function maskOf(providers: readonly number[]): number {
+  return providers.reduce((mask, provider) => mask | bit(provider), 0)
+}
+
+export function bitsOf(mask: number): number[] {
+  const ids: number[] = []
+  for (let id = 1; id <= 30; id++) if ((mask & bit(id)) !== 0) ids.push(id)
+  return ids
+}
