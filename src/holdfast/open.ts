@@ -16,7 +16,7 @@ import { openStage, type Stage } from '../stage/stage.ts'
 import { adopt } from './adopt.ts'
 import { events, type HoldfastEvents } from './events.ts'
 import { type Holdfast, holdfast } from './holdfast.ts'
-import { type CheckedOptions, checkOptions, type HoldfastOptions } from './options.ts'
+import { atLeast, type CheckedOptions, checkOptions, type HoldfastOptions } from './options.ts'
 import type { StatusDeps } from './status.ts'
 import { waitingFor } from './waiting.ts'
 import type { WriteDeps } from './writes.ts'
@@ -145,7 +145,7 @@ async function assemble(
     configured,
     waiting,
     providers,
-    ack: options.ack,
+    ackFor: own => atLeast(options.disk, own ?? options.ack),
     ackTimeoutMs: options.ackTimeoutMs,
     maxStageBytes: options.maxStageBytes,
   }

@@ -20,7 +20,8 @@ export interface WriteDeps extends ReceiptDeps {
   readonly clock: Clock
   /** In the order of the options; the first is the primary. */
   readonly providers: readonly { readonly id: number; readonly provider: Provider }[]
-  readonly ack: AckLevel
+  /** The level of a call: its own or the store's, and no less than the disk allows. */
+  readonly ackFor: (own: AckLevel | undefined) => AckLevel
   readonly maxStageBytes: number
 }
 
@@ -30,14 +31,15 @@ export interface WriteDeps extends ReceiptDeps {
  */
 export async function put(deps: WriteDeps, key: unknown, body: unknown, options: unknown): Promise<PutReceipt> {
   const providers = deps.providers.map(({ provider }) => provider)
-  const checkedKey = checkKey(key, providers)
   const { attributes, expected, condition, ack, signal } = checkPut(options, providers)
-  signal?.throwIfAborted()
+  // Taken in hand before anything can be refused: a stream that fails while nobody looks would end the process. Nothing is read yet.
   const incoming = readBody(body, {
     limit: objectLimit(providers),
     ...(expected.size === undefined ? {} : { expectedSize: expected.size }),
     ...(signal === undefined ? {} : { signal }),
   })
+  const checkedKey = checkKey(key, providers)
+  signal?.throwIfAborted()
   const draft = await deps.stage.receive(incoming.chunks, {
     expected: { ...expected, size: incoming.knownSize },
     signal,
@@ -76,7 +78,7 @@ export async function promise(
   staged.release()
   const promised = { ...accepted, key }
   if (terms.condition !== undefined) await decided(deps, promised, terms.signal)
-  await acknowledge(deps, promised, terms.ack ?? deps.ack, terms.signal)
+  await acknowledge(deps, promised, deps.ackFor(terms.ack), terms.signal)
   return { ...receiptOf(deps, promised), size, crc32c, md5, etag: md5 }
 }
 
@@ -96,7 +98,7 @@ export async function remove(deps: WriteDeps, key: unknown, options: unknown): P
   )
   const promised = { ...accepted, key: checkedKey }
   if (condition !== undefined) await decided(deps, promised, signal)
-  await acknowledge(deps, promised, ack ?? deps.ack, signal)
+  await acknowledge(deps, promised, deps.ackFor(ack), signal)
   return receiptOf(deps, promised)
 }
 
