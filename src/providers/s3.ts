@@ -1,0 +1,73 @@
+import type { Provider } from '../core/provider.ts'
+import { loadSdk } from '../core/sdk.ts'
+import { faultsOf } from './fault.ts'
+import { prefixed } from './prefixed.ts'
+import { bucketCheck } from './s3/bucket.ts'
+import type { Sdk, Target } from './s3/call.ts'
+import { classify } from './s3/classify.ts'
+import { placeOf } from './s3/client.ts'
+import { deleteObject } from './s3/delete.ts'
+import { amazon, cautious, type Dialect } from './s3/dialect.ts'
+import { learnDialect } from './s3/learn.ts'
+import { listObjects } from './s3/list.ts'
+import { abandonUpload, putParts } from './s3/multipart.ts'
+import { refuseS3Key, s3Limits } from './s3/names.ts'
+import { checkS3Options, type S3Options } from './s3/options.ts'
+import { presets } from './s3/presets.ts'
+import { putWhole } from './s3/put.ts'
+import { getObject, headObject } from './s3/read.ts'
+import { canSign, signUrl } from './s3/sign.ts'
+
+export type { S3Options } from './s3/options.ts'
+export type { S3Preset } from './s3/presets.ts'
+
+const mebibyte = 2 ** 20
+
+/**
+ * A bucket of Amazon S3, or of a service that speaks like it. Needs `@aws-sdk/client-s3` 3.700 or newer, and `@aws-sdk/s3-request-presigner`
+ * to sign. The token of an object is its ETag, which two writes of the same bytes share. What a service can is found out by `learn`, from
+ * questions about objects under `.holdfast/probe/`; of Amazon itself it is known. INVALID where an option breaks a rule.
+ */
+export function s3(options: S3Options): Provider {
+  checkS3Options(options)
+  const { bucket, prefix = '', partSize = 8 * mebibyte, multipartThreshold = 64 * mebibyte } = options
+  const name = options.name ?? (prefix === '' ? `s3:${bucket}` : `s3:${bucket}/${prefix}`)
+  const sdk = loadSdk<Sdk>('@aws-sdk/client-s3', 'holdfast/s3')
+  const { client, where, pathStyle, isAmazon } = placeOf(sdk, options)
+  const faults = faultsOf(name)
+  const known = presets[options.preset ?? 'aws'].quirks ?? {}
+  let dialect: Dialect = isAmazon ? amazon(canSign()) : cautious(known, canSign())
+
+  const target: Target = { sdk, client, bucket, faults, dialect: () => dialect }
+  const check = bucketCheck(target)
+  const head = (key: string, signal: AbortSignal): ReturnType<Provider['head']> =>
+    headObject(target, check, key, signal)
+
+  const whole: Provider = {
+    name,
+    kind: 's3',
+    location: `s3://${where}/${bucket}`,
+    limits: s3Limits(() => dialect),
+    get capabilities() {
+      return dialect
+    },
+    refuseKey: key => refuseS3Key(key, pathStyle),
+    async learn(remembered, signal) {
+      signal.throwIfAborted()
+      if (!isAmazon) dialect = await learnDialect(target, `${prefix}.holdfast/probe/`, known, remembered, signal)
+      return dialect
+    },
+    put: (request, signal) =>
+      request.source.size > multipartThreshold
+        ? putParts(target, head, request, partSize, signal)
+        : putWhole(target, request, signal),
+    head,
+    get: (request, signal) => getObject(target, check, request, signal),
+    delete: (key, token, signal) => deleteObject(target, key, token, signal),
+    list: (request, signal) => listObjects(target, request, signal),
+    sign: (request, signal) => signUrl(target, request, signal),
+    abandon: (key, upload, signal) => abandonUpload(target, key, upload, signal),
+    classify: error => classify(faults, error, { call: 'call', writes: true }),
+  }
+  return prefix === '' ? whole : prefixed(whole, prefix, { name })
+}

@@ -1,0 +1,24 @@
+import type { DeleteResult } from '../../core/provider.ts'
+import { ask, type Target } from './call.ts'
+import { quoted } from './condition.ts'
+import { serverTime } from './said.ts'
+
+/** With a token: only that object. What is not there any more is no error, whatever the token. */
+export async function deleteObject(
+  target: Target,
+  key: string,
+  token: string | undefined,
+  signal: AbortSignal,
+): Promise<DeleteResult> {
+  const { sdk, bucket, faults } = target
+  const dialect = target.dialect()
+  if (token !== undefined && !dialect.deleteIf) throw faults.unsupported('delete only a certain object', key)
+  const command = new sdk.DeleteObjectCommand({ Bucket: bucket, Key: key })
+  const condition: Record<string, string> = token === undefined ? {} : { 'if-match': quoted(token, dialect) }
+  const speaks = ({ status }: { status: number }): boolean => status === 204
+  const answer = await ask(target, command, { call: 'delete', key, writes: true, headers: condition, speaks }, signal)
+  if (answer.refused === undefined) return { serverTime: serverTime(answer.headers) }
+  const { status, code, error } = answer.refused
+  if (status === 404 && code === 'NoSuchKey') return { serverTime: undefined }
+  throw error
+}

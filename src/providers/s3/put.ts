@@ -1,0 +1,117 @@
+import type { PutObjectCommandInput } from '@aws-sdk/client-s3'
+import { unlessAborted } from '../../core/abort.ts'
+import { packedName } from '../../core/attributes.ts'
+import { hexToBase64 } from '../../core/digest.ts'
+import type { ContentHeaders, Proof, PutRequest, PutResult } from '../../core/provider.ts'
+import { send } from './body.ts'
+import { type Answer, ask, type Target } from './call.ts'
+import { protocolError, type Purpose } from './classify.ts'
+import { putCondition } from './condition.ts'
+import type { Dialect } from './dialect.ts'
+import { crc32cHex, etagOf, hasPlainEtag, packedAlias } from './object.ts'
+import { serverTime } from './said.ts'
+
+/** One PutObject, with whatever digest the service can check. */
+export async function putWhole(target: Target, request: PutRequest, signal: AbortSignal): Promise<PutResult> {
+  const { sdk, bucket, faults } = target
+  const { key, source } = request
+  const dialect = target.dialect()
+  const condition = putCondition(request.condition, key, dialect, faults)
+  const stretch = { source, start: 0, end: source.size, crc32c: source.crc32c, key }
+  const sending = await unlessAborted(send(stretch, faults), signal)
+  try {
+    const command = new sdk.PutObjectCommand({
+      Bucket: bucket,
+      Key: key,
+      Body: sending.body,
+      ContentLength: source.size,
+      ContentMD5: hexToBase64(source.md5),
+      ...attributes(request, dialect),
+    })
+    const asking = {
+      ...purposeOf(key),
+      headers: { ...condition, ...digestHeader(source.crc32c, dialect) },
+      speaks: spokeOfEtag,
+      isSent: sending.isSent,
+    }
+    const answer = await ask(target, command, asking, AbortSignal.any([signal, sending.broken]))
+    if (answer.refused === undefined) return stored(target, answer, request)
+    // S3 says so, and not 412, where the object that is to be replaced is not there at all.
+    const isGone =
+      request.condition !== undefined && answer.refused.status === 404 && answer.refused.code === 'NoSuchKey'
+    throw isGone ? faults.condition(key, answer.refused.error.cause) : answer.refused.error
+  } finally {
+    sending.end()
+  }
+}
+
+const purposeOf = (key: string): Purpose => ({ call: 'put', key, writes: true })
+
+/** An ETag is not made up by a proxy. */
+export const spokeOfEtag = ({ headers }: Answer<unknown> | { headers: Readonly<Record<string, string>> }): boolean =>
+  headers['etag'] !== undefined
+
+/** Headers and metadata, as both ways of putting take them. */
+export function attributes(
+  { headers, metadata }: { headers: ContentHeaders; metadata: Readonly<Record<string, string>> },
+  dialect: Dialect,
+): Pick<
+  PutObjectCommandInput,
+  'ContentType' | 'CacheControl' | 'ContentDisposition' | 'ContentEncoding' | 'ContentLanguage' | 'Metadata'
+> {
+  const stored: Record<string, string> = Object.create(null)
+  for (const [name, value] of Object.entries(metadata)) {
+    stored[name === packedName && dialect.quirks.underscore !== 'kept' ? packedAlias : name] = value
+  }
+  return {
+    ContentType: headers.contentType,
+    CacheControl: headers.cacheControl,
+    ContentDisposition: headers.contentDisposition,
+    ContentEncoding: headers.contentEncoding,
+    ContentLanguage: headers.contentLanguage,
+    Metadata: stored,
+  }
+}
+
+/** A checksum that the service compares, where it is not known to stumble over it. */
+export function digestHeader(crc32c: string, dialect: Dialect): Readonly<Record<string, string>> {
+  const { crc32c: quirk } = dialect.quirks
+  return quirk === 'checked' || quirk === 'ignored' ? { 'x-amz-checksum-crc32c': hexToBase64(crc32c) } : {}
+}
+
+function stored(target: Target, answer: Answer<unknown>, { key, source }: PutRequest): PutResult {
+  const { headers } = answer
+  const etag = etagOf(headers['etag'])
+  if (etag === undefined) throw protocolError(target.faults, purposeOf(key), 'was answered without an ETag')
+  return {
+    token: etag,
+    etag,
+    proof: proofOf(target, headers, etag, { crc32c: source.crc32c, etag: source.md5, key }),
+    serverTime: serverTime(headers),
+  }
+}
+
+/**
+ * What the answer proves of the whole body. The service repeats a checksum only after it compared it; an ETag that is the MD5 of the body
+ * was computed from the bytes that came. An ETag that should be the MD5 and is another one: other bytes were stored.
+ */
+export function proofOf(
+  { faults, dialect }: Target,
+  headers: Readonly<Record<string, string>>,
+  etag: string,
+  expected: { readonly crc32c: string; readonly etag: string; readonly key: string },
+): Proof {
+  const { quirks } = dialect()
+  if (quirks.crc32c === 'checked' && crc32cHex(headers['x-amz-checksum-crc32c']) === expected.crc32c)
+    return 'server-full'
+  if (etag === expected.etag) return 'server-full'
+  const isOther = quirks.etag === 'md5' && /^[0-9a-f]{32}$/.test(etag) && hasPlainEtag(headers)
+  if (isOther) {
+    throw faults.because('CHECKSUM', 'DIGEST', `stored other bytes: ETag ${etag}, expected ${expected.etag}`, {
+      key: expected.key,
+      outcome: 'unknown',
+      retryable: true,
+    })
+  }
+  return quirks['content-md5'] === 'checked' ? 'server-full' : 'none'
+}
