@@ -4,6 +4,7 @@ import type {
   ContainerListBlobFlatSegmentResponse,
   ContainerListBlobHierarchySegmentResponse,
 } from '@azure/storage-blob'
+import type { HoldfastError } from '../../core/errors.ts'
 import { compareKeys } from '../../core/key.ts'
 import type { ListRequest, RemoteEntry } from '../../core/provider.ts'
 import { notProvider, protocolError, type Purpose } from './errors.ts'
@@ -107,7 +108,7 @@ async function* pagesOf(target: Target, prefix: string, delimiter: string, signa
   const seen = new Set<string>()
   for (let marker: string | undefined; ; ) {
     const page = await call(target, purpose, signal, abortSignal =>
-      pageAt(target, { prefix, delimiter, marker, abortSignal }),
+      pageAt(target, { prefix, delimiter, marker, abortSignal }).catch((error: unknown) => orNoListing(target, error)),
     )
     yield provenPage(target, page)
     marker = page.continuationToken
@@ -135,11 +136,21 @@ async function pageAt({ container }: Target, { prefix, delimiter, marker, abortS
   return value
 }
 
+/** The client trips over a body without a listing in it. */
+function orNoListing(target: Target, error: unknown): never {
+  if (error instanceof TypeError) throw noListing(target)
+  throw error
+}
+
+function noListing({ faults }: Target): HoldfastError {
+  return notProvider(faults, purpose, 'got an answer that is no listing')
+}
+
 /** The client takes an empty body, and any XML, for an empty listing: only one that is a listing, to its end, counts. */
 function provenPage(target: Target, page: Page): Page {
   proven(target, purpose, page)
   const { bodyAsText } = page._response
   const isListing = /^\ufeff?\s*(?:<\?xml[^>]*>\s*)?<EnumerationResults[\s>]/.test(bodyAsText)
   if (isListing && /<\/EnumerationResults>\s*$/.test(bodyAsText.slice(-100))) return page
-  throw notProvider(target.faults, purpose, 'got an answer that is no listing')
+  throw noListing(target)
 }

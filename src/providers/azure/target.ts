@@ -18,8 +18,8 @@ export function targetOf(container: ContainerClient, faults: Faults): Target {
     container,
     faults,
     blob(key) {
-      const blob = container.getBlockBlobClient(key)
-      if (pathOf(blob.url) === `${root}/${key}`) return blob
+      const blob = tried(() => container.getBlockBlobClient(key))
+      if (blob !== undefined && pathOf(blob.url) === `${root}/${key}`) return blob
       throw faults.because('INVALID', 'REFUSED', `the key ${shown(key)} cannot be sent: it is another path in a URL`, {
         key,
         field: 'key',
@@ -27,6 +27,15 @@ export function targetOf(container: ContainerClient, faults: Faults): Target {
         outcome: 'rejected',
       })
     },
+  }
+}
+
+/** The client looks for container and blob in the URL that it made, and throws where it finds none. */
+function tried<T>(make: () => T): T | undefined {
+  try {
+    return make()
+  } catch {
+    return undefined
   }
 }
 
