@@ -125,6 +125,8 @@ async function assemble(
   const rows = await journal.register(options.providers.map(({ location, name }) => ({ location, name })))
   const told = events()
   const { emit } = told
+  const emitAny = (event: keyof HoldfastEvents, payload: unknown) =>
+    emit(event, payload as HoldfastEvents[typeof event])
   const closing = new AbortController()
   let poisoned: HoldfastError | undefined
   const providers = options.providers.map((raw, index) => {
@@ -185,7 +187,7 @@ async function assemble(
       // Worth nothing if it fails: the next read sees the version again.
       journal.observe(version).catch(() => {})
     },
-    emit,
+    emit: emitAny,
   })
   const { run, concurrency, maxRequestsPerSecond } = options.replication
   const replicator =
@@ -200,7 +202,7 @@ async function assemble(
           clock,
           random,
           options: { ...options, concurrency, maxRequestsPerSecond },
-          emit: (event, payload) => told.emit(event, payload as HoldfastEvents[typeof event]),
+          emit: emitAny,
           failed: error => {
             if (error.rule !== 'poisoned') return
             poisoned = error

@@ -328,8 +328,8 @@ export function ledger(database: Database, writer: string, bodies: string) {
         dropBody(write.file, 'unlink')
         deleteReplicas.run(seq)
         sql(
-          "UPDATE writes SET state = 'refused', refusal = ?, body = NULL, file = NULL, size = 0, accepted_at = ?, waiting = 0 WHERE seq = ?",
-        ).run(JSON.stringify(decision.refusal), now, seq)
+          "UPDATE writes SET state = 'refused', refusal = ?, body = NULL, file = NULL, size = 0, sum = ?, accepted_at = ?, waiting = 0 WHERE seq = ?",
+        ).run(JSON.stringify(decision.refusal), sumOf({ ...write, size: 0 }), now, seq)
         return
       }
       sql("UPDATE writes SET state = 'open' WHERE seq = ?").run(seq)

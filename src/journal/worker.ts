@@ -49,6 +49,7 @@ port.on('message', (first: Request) => {
 /** What is no change of rows: opening, locks, closing. */
 const outside = {
   open(): Opened {
+    for (const name of ['members.lock', 'replicator.lock', 'journal.sqlite']) makePrivate(join(options.path, name))
     members = fileLock(join(options.path, 'members.lock'))
     const poisoned = existsSync(poisonedPath)
     if (poisoned && !members.seize()) {
@@ -209,6 +210,7 @@ function copyForward(): void {
   const next = `${journalPath}.next`
   rmSync(next, { force: true })
   if (!existsSync(journalPath)) return
+  makePrivate(next)
   const old = openForWriting(journalPath, options.directory)
   try {
     checkDatabase(old)
@@ -230,6 +232,15 @@ function checkDatabase(db: Database = database): void {
       `the journal ${journalPath} is damaged (${String(found)}). Keep the directory, do not delete it: the bodies in it may be the only copies`,
       { field: 'journal', rule: 'damaged' },
     )
+}
+
+/** SQLite would let the umask decide who may read. Before any connection of this process: closing a file drops the process's locks on it. */
+function makePrivate(path: string): void {
+  try {
+    closeSync(openSync(path, 'wx', 0o600))
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error
+  }
 }
 
 function sync(path: string): void {
