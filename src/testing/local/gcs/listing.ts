@@ -29,7 +29,7 @@ export function listPage(space: Space<ObjectFacts>, query: URLSearchParams): Pag
   for (;;) {
     const next: string | undefined = firstOf(space.keys(mark ?? { from }))
     if (next === undefined || !next.startsWith(prefix) || (endOffset !== '' && !isBefore(next, endOffset))) break
-    if (keys.length + prefixes.length === most) {
+    if (keys.length + prefixes.length >= most) {
       return { keys, prefixes, nextPageToken: mark === undefined ? undefined : writeToken(mark) }
     }
     const at = delimiter === '' ? -1 : next.indexOf(delimiter, prefix.length)

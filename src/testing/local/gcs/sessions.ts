@@ -235,8 +235,8 @@ function bringsOf(header: string | undefined): Brings {
     end: last === undefined || last === '*' ? undefined : Number(last) + 1,
     total: total === '*' || total === undefined ? undefined : Number(total),
   }
-  const wrong =
-    (brings.end ?? 0) > (brings.total ?? Number.POSITIVE_INFINITY) || (brings.end ?? 1) < (brings.start ?? 0)
+  const { end = Number.POSITIVE_INFINITY } = brings
+  const wrong = end < (brings.start ?? 0) || (brings.end !== undefined && end > (brings.total ?? end))
   if (wrong) refuse(invalidArgument(`Invalid request.  Content-Range ${header} is no range.`))
   return brings
 }
