@@ -1,0 +1,164 @@
+import { HoldfastError } from '../core/errors.ts'
+import type { ByteRange } from '../core/provider.ts'
+import { recognise } from '../core/entry.ts'
+import { withLimits } from '../core/guard.ts'
+import type { CachedBody, KeyView, WriteRow } from '../journal/contract.ts'
+import { bodyOf, collect } from './body.ts'
+import { asError } from './enter.ts'
+import { infoOfLocal, infoOfRemote } from './info.ts'
+import { checkOf, corrupt, type Pin, pinOfLocal, pinOfRemote } from './pin.ts'
+import { cut, pastTheEnd } from './range.ts'
+import { type Answer, type Question, search } from './search.ts'
+import { bytesStretch, localStretch, openRemote, type Stretch } from './stretch.ts'
+import type { ObjectInfo, ReadDeps, ReadProvider, StoredObject } from './types.ts'
+
+/**
+ * Whole bodies up to here are read and compared before `get` resolves: wrong bytes at one provider are then nobody's trouble, the
+ * next one is asked. Larger ones are given out as they come.
+ */
+export const wholeBytes = 262_144
+
+/** A body that is about to be read, or the news that the range begins past the end of the object. */
+type Ready =
+  | {
+      readonly is: 'body'
+      readonly info: ObjectInfo
+      readonly pin: Pin
+      readonly start: number
+      readonly end: number
+      readonly stretch: Stretch
+    }
+  | { readonly is: 'past-the-end'; readonly size: number }
+
+export async function get(
+  deps: ReadDeps,
+  key: string,
+  view: KeyView,
+  range: ByteRange | undefined,
+  signal: AbortSignal,
+): Promise<StoredObject | undefined> {
+  const question: Question<Ready> = {
+    remote: (at, patienceMs) => askRemote(deps, key, at, range, patienceMs, signal),
+    local: held => readLocal(deps, key, held, range, signal),
+    drop(ready) {
+      if (ready.is === 'body') ready.stretch.left()
+    },
+  }
+  const hit = await search(deps, key, view, question, signal)
+  if (hit === undefined) return undefined
+  const { value, stale } = hit
+  if (value.is === 'past-the-end') throw pastTheEnd(key, value.size)
+  const { info, pin, start, end, stretch } = value
+  const body = bodyOf({ deps, pin, start, end, signal }, stretch)
+  const bytes = (): Promise<Uint8Array> => collect(body, end - start)
+  return {
+    info,
+    ...(range === undefined ? {} : { range: { start, end } }),
+    from: stretch.from,
+    stale,
+    body,
+    bytes,
+    text: async () => new TextDecoder().decode(await bytes()),
+  }
+}
+
+async function askRemote(
+  deps: ReadDeps,
+  key: string,
+  at: ReadProvider,
+  range: ByteRange | undefined,
+  patienceMs: number,
+  signal: AbortSignal,
+): Promise<Answer<Ready> | undefined> {
+  try {
+    const opened = await openRemote(deps, at, { key, range, token: undefined, patienceMs, signal })
+    if (opened === undefined) return undefined
+    const { object, recognised, start, end } = opened
+    const pin = pinOfRemote(at, object, recognised)
+    const stretch = await checkedIfSmall(deps, pin, start, end, opened.stretch)
+    const info = infoOfRemote(object, recognised)
+    return { object, version: pin.version, value: { is: 'body', info, pin, start, end, stretch } }
+  } catch (error) {
+    const isPast = error instanceof HoldfastError && error.code === 'INVALID' && error.field === 'range'
+    if (!isPast || signal.aborted) throw error
+    return await pastTheEndOf(deps, key, at, patienceMs, signal)
+  }
+}
+
+/** The provider refused the range without saying of what: an object that may be served, or one that is too old? */
+async function pastTheEndOf(
+  { clock }: ReadDeps,
+  key: string,
+  { provider }: ReadProvider,
+  patienceMs: number,
+  signal: AbortSignal,
+): Promise<Answer<Ready> | undefined> {
+  const about = { what: 'head', provider: provider.name, key }
+  const limits = { clock, idleMs: patienceMs, deadlineMs: patienceMs, signal, about }
+  const object = await withLimits(limits, inner => provider.head(key, inner)).catch(error => {
+    throw signal.aborted ? error : asError(provider, error)
+  })
+  if (object === undefined) return undefined
+  return { object, version: recognise(object).version, value: { is: 'past-the-end', size: object.size } }
+}
+
+async function readLocal(
+  deps: ReadDeps,
+  key: string,
+  held: WriteRow | CachedBody,
+  range: ByteRange | undefined,
+  signal: AbortSignal,
+): Promise<Ready> {
+  const { size } = held
+  const part = cut(range, size)
+  if (part === undefined) return { is: 'past-the-end', size }
+  const { start, end } = part
+  const pin = pinOfLocal(key, held)
+  const source = deps.localSource({ ...held, tree: 'seq' in held ? 'stage' : 'cache' })
+  const reading = localStretch(deps, source, start, end, signal)
+  const checked = await checkedIfSmall(deps, pin, start, end, reading)
+  const stretch = checked === reading && start < end ? await begun(reading) : checked
+  return { is: 'body', info: infoOfLocal(key, held), pin, start, end, stretch }
+}
+
+/** With its first chunk there: the file is open, so that it may be unlinked now. */
+async function begun(stretch: Stretch): Promise<Stretch> {
+  let ahead: IteratorResult<Uint8Array, undefined> | undefined = await stretch.next()
+  return {
+    ...stretch,
+    async next() {
+      const step = ahead ?? (await stretch.next())
+      ahead = undefined
+      return step
+    },
+  }
+}
+
+async function checkedIfSmall(
+  deps: ReadDeps,
+  pin: Pin,
+  start: number,
+  end: number,
+  stretch: Stretch,
+): Promise<Stretch> {
+  if (start > 0 || end < pin.size || end > wholeBytes) return stretch
+  const whole = new Uint8Array(end)
+  const check = checkOf(pin)
+  let at = 0
+  try {
+    while (at < end) {
+      const step = await stretch.next()
+      if (step.done === true || step.value.byteLength > end - at) throw corrupt(pin, stretch.from)
+      whole.set(step.value, at)
+      at += step.value.byteLength
+    }
+  } catch (error) {
+    stretch.failed(error)
+    throw error
+  }
+  stretch.finished()
+  check.update(whole)
+  if (check.isRight()) return bytesStretch(stretch.from, whole)
+  deps.emit('corrupt', { key: pin.key, version: pin.version, from: stretch.from })
+  throw corrupt(pin, stretch.from)
+}

@@ -1,0 +1,108 @@
+import { HoldfastError } from '../core/errors.ts'
+import { withLimits } from '../core/guard.ts'
+import { compareKeys } from '../core/key.ts'
+import type { ListRequest } from '../core/provider.ts'
+import { asError, enter } from './enter.ts'
+import { merged } from './merge.ts'
+import type { ListEntry, ReadDeps, ReadProvider } from './types.ts'
+
+/** How often one listing goes on elsewhere. */
+const mostBreaks = 64
+/** How often all providers are asked before the listing gives up, and the longest wait between. */
+const rounds = 2
+const longestWaitMs = 500
+
+/**
+ * The listing of the first provider that answers. When it breaks, the next one goes on after the last entry that was given; the break shows
+ * only in time. UNAVAILABLE when nobody can go on.
+ */
+export async function* list(deps: ReadDeps, request: ListRequest, signal: AbortSignal): AsyncIterable<ListEntry> {
+  const { options, providers } = deps
+  const patientMs = Math.max(options.firstByteMs, options.idleMs)
+  let startAfter = request.startAfter
+  let lastPrefix: string | undefined
+  let breaksLeft = mostBreaks
+  let failures = new Map<ReadProvider, HoldfastError>()
+  let round = 0
+
+  signal.throwIfAborted()
+  while (true) {
+    const at = providers.find(each => !failures.has(each))
+    if (at === undefined) {
+      if (++round === rounds || breaksLeft <= 0) throw nobody(request, [...failures.values()])
+      await deps.clock.sleep(deps.random.number() * longestWaitMs, signal)
+      failures = new Map()
+      continue
+    }
+    const isLast = failures.size === providers.length - 1 || round > 0
+    try {
+      for await (const entry of listingOf(
+        deps,
+        at,
+        { ...request, startAfter },
+        isLast ? patientMs : options.firstByteMs,
+        signal,
+      )) {
+        // A group that was given is not given again by whoever goes on within it.
+        if (entry.type === 'prefix' && entry.prefix === lastPrefix) continue
+        lastPrefix = entry.type === 'prefix' ? entry.prefix : undefined
+        startAfter = later(startAfter, entry.type === 'prefix' ? entry.prefix : entry.key)
+        round = 0
+        yield entry
+      }
+      return
+    } catch (error) {
+      if (signal.aborted || !(error instanceof HoldfastError)) throw error
+      failures.set(at, error)
+      breaksLeft--
+    }
+  }
+}
+
+/** One provider's part of the listing. The breaker hears of it at its end. */
+async function* listingOf(
+  deps: ReadDeps,
+  at: ReadProvider,
+  request: ListRequest,
+  patienceMs: number,
+  signal: AbortSignal,
+): AsyncIterable<ListEntry> {
+  const { clock } = deps
+  const { provider } = at
+  const ticket = enter(deps, at, 'list')
+  const asked = clock.monotonic()
+  const about = { what: 'the first entry of a listing', provider: provider.name }
+  const own = new AbortController()
+  const entries = merged(deps, at, request, AbortSignal.any([signal, own.signal]))[Symbol.asyncIterator]()
+  try {
+    let step = await withLimits({ clock, idleMs: patienceMs, deadlineMs: patienceMs, signal, about }, () =>
+      entries.next(),
+    )
+    const latencyMs = clock.monotonic() - asked
+    while (step.done !== true) {
+      yield step.value
+      step = await entries.next()
+    }
+    ticket.succeeded(latencyMs)
+  } catch (error) {
+    const known = signal.aborted ? error : asError(provider, error)
+    ticket.failed(known)
+    throw known
+  } finally {
+    ticket.abandoned()
+    own.abort()
+    // Not waited for: it may hang in the step that was given up.
+    entries.return?.().catch(() => {})
+  }
+}
+
+function later(a: string, b: string): string {
+  return compareKeys(a, b) > 0 ? a : b
+}
+
+function nobody({ prefix }: ListRequest, failures: readonly HoldfastError[]): HoldfastError {
+  const said = failures.map(({ message }) => message).join('; ')
+  const message = `nobody could list ${prefix === '' ? 'the keys' : JSON.stringify(prefix)}: ${said}`
+  const cause = new AggregateError(failures, message)
+  return new HoldfastError('UNAVAILABLE', message, { cause, retryable: failures.some(each => each.retryable) })
+}

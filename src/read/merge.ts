@@ -1,0 +1,153 @@
+import { recognise } from '../core/entry.ts'
+import { HoldfastError } from '../core/errors.ts'
+import { compareKeys, reservedPrefix } from '../core/key.ts'
+import type { ListRequest, Provider, RemoteEntry } from '../core/provider.ts'
+import { versionTime } from '../core/version.ts'
+import type { OpenKey } from '../journal/contract.ts'
+import { overlayOf, pageKeys } from './overlay.ts'
+import type { ListEntry, ReadDeps, ReadProvider } from './types.ts'
+
+/** After everything that Holdfast keeps under its prefix: those names begin with small letters. */
+const afterReserved = `${reservedPrefix}~`
+
+/**
+ * One provider's listing with what it is owed laid over: puts that it does not have yet are added, deletes that it does not know of yet
+ * are hidden. Where it should have the write and its listing says otherwise (read before the write arrived, or late by nature), it
+ * is asked for the key itself.
+ *
+ * What is open is looked at before the provider's page is fetched: a write that arrives there in between is in both, never in none.
+ */
+export async function* merged(
+  deps: ReadDeps,
+  at: ReadProvider,
+  request: ListRequest,
+  signal: AbortSignal,
+): AsyncIterable<ListEntry> {
+  const { journal } = deps
+  const { provider } = at
+  const { prefix, delimiter, startAfter } = request
+  const overlay = overlayOf(journal, prefix, startAfter)
+  await using remote = visibleEntries(provider, request, signal)
+  let entry = await remote.next()
+
+  while (entry !== undefined || overlay.next !== undefined) {
+    const local = overlay.next
+    const localName = local && (groupOf(local.key) ?? local.key)
+    const remoteName = entry && nameOf(entry)
+    const order = compareNames(localName, remoteName)
+    const group =
+      (order <= 0 && local && groupOf(local.key)) || (order >= 0 && entry?.type === 'prefix' && entry.prefix)
+    if (typeof group === 'string') {
+      if (await isVisible(group, order >= 0)) yield { type: 'prefix', prefix: group }
+      overlay.skip(group)
+    } else if (order < 0 && local !== undefined) {
+      overlay.shift()
+      const put = await unlisted(local)
+      if (put !== undefined) yield put
+    } else if (entry?.type === 'object') {
+      if (order === 0) overlay.shift()
+      const shown = order === 0 && local !== undefined ? await contested(local, entry) : listed(entry)
+      if (shown !== undefined) yield shown
+    }
+    if (order >= 0) entry = await remote.next()
+  }
+
+  function groupOf(key: string): string | undefined {
+    const found = delimiter === '' ? -1 : key.indexOf(delimiter, prefix.length)
+    return found < 0 ? undefined : key.slice(0, found + delimiter.length)
+  }
+
+  function isOwed({ missingAt }: OpenKey): boolean {
+    return missingAt.includes(at.id)
+  }
+
+  /** Open here, not in the listing. */
+  async function unlisted(local: OpenKey): Promise<ListEntry | undefined> {
+    if (local.kind === 'delete') return undefined
+    return isOwed(local) ? owed(local) : await asked(local.key)
+  }
+
+  /** Open here, and in the listing. */
+  async function contested(local: OpenKey, entry: RemoteEntry & { type: 'object' }): Promise<ListEntry | undefined> {
+    if (local.kind === 'put') return isOwed(local) ? owed(local) : listed(entry)
+    return isOwed(local) ? undefined : await asked(local.key)
+  }
+
+  async function asked(key: string): Promise<ListEntry | undefined> {
+    const object = await provider.head(key, signal)
+    if (object === undefined) return undefined
+    const { version } = recognise(object)
+    if (version <= (journal.view(key).deleted ?? '')) return undefined
+    return listed({ ...object, type: 'object' })
+  }
+
+  /** Whether a group has a key left when what is deleted here is taken away, and what is Holdfast's own. */
+  async function isVisible(group: string, isListed: boolean): Promise<boolean> {
+    const open = journal.openKeys(group, startAfter, pageKeys)
+    if (open.some(key => key.kind === 'put' && (isListed || isOwed(key)))) return true
+    if (isListed && open.length === 0 && !reservedPrefix.startsWith(group)) return true
+    if (!isListed && open.length < pageKeys && open.every(({ kind }) => kind === 'delete')) return false
+    for await (const _ of merged(deps, at, { prefix: group, delimiter: '', startAfter }, signal)) return true
+    return false
+  }
+}
+
+/** The provider's own entries in strictly ascending order, without those under `.holdfast/`. */
+function visibleEntries(provider: Provider, request: ListRequest, signal: AbortSignal) {
+  let items = provider.list(request, signal)[Symbol.asyncIterator]()
+  let last: string | undefined
+
+  return {
+    async next(): Promise<RemoteEntry | undefined> {
+      while (true) {
+        const step = await items.next()
+        if (step.done === true) return undefined
+        const name = nameOf(step.value)
+        if (last !== undefined && compareKeys(name, last) <= 0) throw unordered(provider, last, name)
+        last = name
+        if (!name.startsWith(reservedPrefix)) return step.value
+        if (step.value.type === 'prefix') continue
+        // There may be more markers than objects: they are not paged through.
+        await items.return?.()
+        if (request.prefix.startsWith(reservedPrefix)) return undefined
+        const rest = provider.list({ ...request, startAfter: later(request.startAfter, afterReserved) }, signal)
+        items = rest[Symbol.asyncIterator]()
+      }
+    },
+    async [Symbol.asyncDispose]() {
+      await items.return?.()
+    },
+  }
+}
+
+function nameOf(entry: RemoteEntry): string {
+  return entry.type === 'prefix' ? entry.prefix : entry.key
+}
+
+function later(a: string, b: string): string {
+  return compareKeys(a, b) > 0 ? a : b
+}
+
+/** What there is comes before what there is not. */
+function compareNames(a: string | undefined, b: string | undefined): number {
+  if (a === undefined || b === undefined) return Number(a === undefined) - Number(b === undefined)
+  return compareKeys(a, b)
+}
+
+function owed({ key, size, version, md5 }: OpenKey): ListEntry {
+  return { type: 'object', key, size, modifiedAt: new Date(versionTime(version)), etag: md5, version }
+}
+
+function listed(entry: Omit<RemoteEntry & { type: 'object' }, 'token'>): ListEntry {
+  const { key, size, modifiedAt } = entry
+  const etag = entry.etag ?? entry.attested.md5
+  return { type: 'object', key, size, modifiedAt, ...(etag === undefined ? {} : { etag }) }
+}
+
+function unordered(provider: Provider, last: string, name: string): HoldfastError {
+  return new HoldfastError(
+    'UNAVAILABLE',
+    `${provider.name}: its listing is not in order: ${JSON.stringify(name)} came after ${JSON.stringify(last)}`,
+    { reason: 'PROTOCOL', provider: provider.name },
+  )
+}

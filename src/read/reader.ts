@@ -1,0 +1,47 @@
+import { guardProvider } from '../core/guarded.ts'
+import type { KeyView } from '../journal/contract.ts'
+import { get } from './get.ts'
+import { head } from './head.ts'
+import { list } from './list.ts'
+import type { ReadDeps, Reader } from './types.ts'
+
+/** A body that comes more slowly is fetched elsewhere. */
+const minBytesPerSecond = 8192
+/** How often a read begins anew because the newest write of the key changed under it. */
+const mostTries = 3
+
+export function createReader(given: ReadDeps): Reader {
+  const { clock, options } = given
+  const limits = { clock, idleMs: options.idleMs, deadlineMs: Number.POSITIVE_INFINITY, minBytesPerSecond }
+  const providers = given.providers.map(({ id, provider, breakers }) => {
+    return { id, breakers, provider: guardProvider(provider, limits) }
+  })
+  const deps = { ...given, providers }
+  return {
+    get: (key, range, signal = noSignal()) => steadily(deps, key, signal, view => get(deps, key, view, range, signal)),
+    head: (key, signal = noSignal()) => steadily(deps, key, signal, view => head(deps, key, view, signal)),
+    list: (request, signal = noSignal()) => list(deps, request, signal),
+  }
+}
+
+/** A write that is superseded may lose its body while it is looked for: then the newer one is what is wanted. */
+async function steadily<T>(
+  { journal }: ReadDeps,
+  key: string,
+  signal: AbortSignal,
+  read: (view: KeyView) => Promise<T>,
+): Promise<T> {
+  for (let tries = 1; ; tries++) {
+    signal.throwIfAborted()
+    const view = journal.view(key)
+    try {
+      return await read(view)
+    } catch (error) {
+      if (signal.aborted || tries === mostTries || journal.view(key).open?.seq === view.open?.seq) throw error
+    }
+  }
+}
+
+function noSignal(): AbortSignal {
+  return new AbortController().signal
+}
