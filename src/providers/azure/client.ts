@@ -84,7 +84,8 @@ function quieted<Client extends ContainerClient | BlobServiceClient>(
   }
   const core = context?.pipeline
   const isKnown = typeof core?.addPolicy === 'function' && typeof core.removePolicy === 'function'
-  if (!isKnown || client.credential !== service.credential) throw strange()
+  const isAnonymous = !('getToken' in service.credential) && !('accountName' in service.credential)
+  if (!isKnown || (!isAnonymous && client.credential !== service.credential)) throw strange()
   core.removePolicy({ name: 'redirectPolicy' })
   core.addPolicy(bounded, { afterPhase: 'Sign' })
   return client
