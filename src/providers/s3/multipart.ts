@@ -57,6 +57,7 @@ export async function putParts(
 
 /** Drops an upload and its parts. No error when it is gone, or when the text is of no upload. */
 export async function abandonUpload(target: Target, key: string, saved: string, signal: AbortSignal): Promise<void> {
+  signal.throwIfAborted()
   const upload = readUpload(saved)
   if (upload === undefined) return
   const { sdk, bucket } = target
@@ -88,7 +89,7 @@ async function begin(
   if (id === undefined || id === '') throw notProvider(faults, purpose, 'was answered without an upload id')
   const upload: Upload = { id, partSize, of, hasCrc32c, etags: [] }
   try {
-    await memo.save(writeUpload(upload))
+    await unlessAborted(memo.save(writeUpload(upload)), signal)
   } catch (error) {
     await tryAbandon(target, key, id, signal)
     throw error
@@ -165,7 +166,7 @@ async function sendParts(
     while (etags.length < part.number) etags.push(null)
     etags[part.number - 1] = etag
     saving = saving.then(() => memo.save(writeUpload({ ...upload, etags })))
-    await saving
+    await unlessAborted(saving, linked)
   }
   const run = async (part: Part): Promise<void> => {
     try {

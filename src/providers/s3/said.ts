@@ -15,11 +15,13 @@ function hideSecrets(text: string): string {
 }
 
 /**
- * The original as a cause, without what it carries along: an exception of the SDK repeats access keys, tokens and the string that was
+ * The original as a cause, or what can be shown of it: an exception of the SDK repeats access keys, tokens and the string that was
  * signed in its fields, and holds the whole answer.
  */
 export function cleanCause(error: unknown, answer?: Answered): Error {
   const { name, message, code, syscall, stack } = (error ?? {}) as NodeJS.ErrnoException
+  const isPlain = error instanceof Error && answer === undefined && !('$metadata' in error)
+  if (isPlain && hideSecrets(message) === message) return error
   const cause = new Error(cleanText(typeof message === 'string' ? message : String(error)))
   if (typeof name === 'string') cause.name = cleanText(name)
   const frames = typeof stack === 'string' ? stack.split('\n').filter(line => /^\s+at /.test(line)) : []
