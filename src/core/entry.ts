@@ -38,6 +38,11 @@ function readEntry(key: string, text: string | undefined): Entry | undefined {
   }
 }
 
+/** The version that an object's entry claims, whether or not the object is what the entry says: a damaged copy of ours claims to be ours. */
+export function claimedVersion(object: RemoteObject): Version | undefined {
+  return readEntry(object.key, object.metadata[entryName])?.version
+}
+
 /** Whose an object at a provider is. `ours` only if the entry fits the object; a foreign one has its last-modified time for a version. */
 export type Recognised =
   | { readonly whose: 'ours'; readonly version: Version; readonly entry: Entry }

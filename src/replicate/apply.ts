@@ -1,5 +1,5 @@
 import { attributesOf, packMetadata, sameAttributes } from '../core/attributes.ts'
-import { recognise, writeEntry } from '../core/entry.ts'
+import { claimedVersion, recognise, writeEntry } from '../core/entry.ts'
 import { HoldfastError } from '../core/errors.ts'
 import type { PutCondition, RemoteObject, UploadMemo } from '../core/provider.ts'
 import type { Source } from '../core/source.ts'
@@ -83,6 +83,9 @@ async function applyPut(applying: Applying): Promise<Settled> {
 function compare(write: WriteRow, found: RemoteObject, applying: Applying): Settled | undefined {
   const there = recognise(found)
   if (there.version < write.version) return undefined
+  // It came with our entry and not with our bytes, or under the token that we were given: ours, damaged or cut.
+  if (there.whose === 'foreign' && (claimedVersion(found) === write.version || isWhatWeStored(applying, found)))
+    return undefined
   if (there.whose === 'ours' && there.version === write.version) {
     if (!isSame(write, found)) return undefined
     const attested = found.attested.crc32c !== undefined || found.attested.md5 !== undefined
@@ -95,6 +98,19 @@ function compare(write: WriteRow, found: RemoteObject, applying: Applying): Sett
       write.key,
     )
   return { is: 'overtaken', by: there.version, foreign: there.whose === 'foreign' ? found : undefined }
+}
+
+/** How much later than our own put a provider's whole seconds may make an object look. */
+const modifiedSlackMs = 2_000
+
+/**
+ * Whether this is the object that our put was acknowledged with, damaged, rather than one that somebody wrote over it: the same token, and
+ * not modified since. Without the time, a token that is a digest would not tell.
+ */
+export function isWhatWeStored({ task, target }: Pick<Applying, 'task' | 'target'>, found: RemoteObject): boolean {
+  const { token, storedAt } = task.replica
+  const latest = (storedAt ?? 0) + Math.max(0, target.skew.offsetMs ?? 0) + modifiedSlackMs
+  return found.token === token && found.modifiedAt.getTime() <= latest
 }
 
 /** Whether an object that says it is this write has its bytes and attributes. */

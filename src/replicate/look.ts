@@ -3,7 +3,7 @@ import { recognise } from '../core/entry.ts'
 import { HoldfastError } from '../core/errors.ts'
 import type { RemoteObject } from '../core/provider.ts'
 import type { Version } from '../core/version.ts'
-import { deletedSince, isSame, type Applying } from './apply.ts'
+import { type Applying, deletedSince, isSame, isWhatWeStored } from './apply.ts'
 import { readMarker } from './marker.ts'
 import { conflict, isAhead, noteClock } from './target.ts'
 
@@ -33,6 +33,8 @@ export async function lookAgain(looking: Pick<Applying, 'task' | 'target' | 'now
   }
   if (found === undefined) return { is: 'lost', message: 'the second look found nothing' }
   const there = recognise(found)
+  if (there.whose === 'foreign' && isWhatWeStored(looking, found))
+    return { is: 'lost', message: 'the second look found other bytes, or none of our metadata' }
   if (there.version > write.version) {
     requireClock(looking, there.version)
     return { is: 'overtaken', by: there.version, foreign: there.whose === 'foreign' ? found : undefined }
