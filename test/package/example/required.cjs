@@ -1,0 +1,11 @@
+const assert = require('node:assert/strict')
+const { openHoldfast, HoldfastError } = require('holdfast')
+
+assert.equal(typeof openHoldfast, 'function')
+assert.equal(typeof HoldfastError, 'function')
+for (const name of ['s3', 'gcs', 'azure', 'fs', 'memory'])
+  assert.equal(typeof require(`holdfast/${name}`)[name], 'function')
+const { startLocalS3, startLocalGcs, testProvider } = require('holdfast/testing')
+for (const each of [startLocalS3, startLocalGcs, testProvider]) assert.equal(typeof each, 'function')
+assert.equal(require('holdfast/package.json').name, 'holdfast')
+console.log('require() gives every entry point')
