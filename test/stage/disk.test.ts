@@ -9,7 +9,7 @@ const isWindows = process.platform === 'win32'
 describe('the disk', () => {
   test('makes files 0600 and directories 0700 whatever the umask (I43)', async () => {
     const root = await scratch()
-    for (const mask of [0o000, 0o022, 0o077, 0o177]) {
+    for (const mask of [0o000, 0o022, 0o077, 0o177, 0o777]) {
       const path = join(root, `${mask}`, 'a', 'b')
       const before = process.umask(mask)
       try {

@@ -4,9 +4,9 @@ import type { Clock, Random } from '../../src/core/ports.ts'
 import { openDirectory } from '../../src/stage/directory.ts'
 import type { LinkedBody } from '../../src/stage/drafts.ts'
 import { openStage } from '../../src/stage/stage.ts'
+import { dice, inPieces } from './bodies.ts'
 import { type Call, intercepted } from './disks.ts'
 import { type PowerDisk, powerDisk } from './power.ts'
-import { dice, inPieces } from './scene.ts'
 
 const stillClock: Clock = { now: () => 1_700_000_000_000, monotonic: () => 0, sleep: () => new Promise(() => {}) }
 

@@ -3,8 +3,9 @@ import { join } from 'node:path'
 import { describe, expect, test } from 'vitest'
 import type { Disk } from '../../src/core/ports.ts'
 import { nodeDisk } from '../../src/stage/disk.ts'
+import { bytes, chunksOf, collected, inPieces } from './bodies.ts'
 import { type Call, failing, intercepted, recorded, systemError } from './disks.ts'
-import { again, bytes, chunksOf, collected, inPieces, openScene, put } from './scene.ts'
+import { again, openScene, put } from './scene.ts'
 
 const poisoned = { code: 'CORRUPT', field: 'directory', rule: 'poisoned', outcome: 'rejected', retryable: false }
 

@@ -7,8 +7,9 @@ import { joinCrc32c } from '../../src/stage/crc.ts'
 import type { LinkedBody } from '../../src/stage/drafts.ts'
 import { nodeDisk } from '../../src/stage/disk.ts'
 import type { Stage } from '../../src/stage/stage.ts'
+import { bytes, collected, dice } from './bodies.ts'
 import { intercepted, systemError } from './disks.ts'
-import { again, bytes, collected, dice, openScene, put, type Scene } from './scene.ts'
+import { again, openScene, put, type Scene } from './scene.ts'
 
 const corrupt = { name: 'HoldfastError', code: 'CORRUPT', field: 'body', reason: 'LOCAL_CORRUPT', retryable: false }
 

@@ -5,8 +5,9 @@ import { describe, expect, test } from 'vitest'
 import { digestsOf } from '../../src/core/digest.ts'
 import { HoldfastError } from '../../src/core/errors.ts'
 import { nodeDisk } from '../../src/stage/disk.ts'
+import { bytes, chunksOf, dice, inPieces } from './bodies.ts'
 import { intercepted, systemError } from './disks.ts'
-import { again, bytes, chunksOf, dice, inPieces, openScene, scratch } from './scene.ts'
+import { again, openScene, scratch } from './scene.ts'
 
 const drafts = (path: string): Promise<string[]> => readdir(join(path, 'drafts'))
 

@@ -1,4 +1,3 @@
-import { randomBytes } from 'node:crypto'
 import { mkdtemp, readdir, readlink, rm, statfs } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -9,6 +8,7 @@ import { type Directory, openDirectory } from '../../src/stage/directory.ts'
 import { nodeDisk } from '../../src/stage/disk.ts'
 import type { Draft } from '../../src/stage/drafts.ts'
 import { openStage, type Stage } from '../../src/stage/stage.ts'
+import { inPieces } from './bodies.ts'
 
 const tmpfs = 0x01021994
 
@@ -64,24 +64,6 @@ export function again(scene: Scene, disk: Disk, options: { maxStageBytes?: numbe
   })
 }
 
-export async function* chunksOf(...chunks: readonly Uint8Array[]): AsyncGenerator<Uint8Array> {
-  yield* chunks
-}
-
-export async function* inPieces(bytes: Uint8Array, pieceBytes: number): AsyncGenerator<Uint8Array> {
-  for (let at = 0; at < bytes.byteLength; at += pieceBytes) yield bytes.subarray(at, at + pieceBytes)
-}
-
-export function bytes(length: number): Buffer {
-  return randomBytes(length)
-}
-
-export async function collected(chunks: AsyncIterable<Uint8Array>): Promise<Buffer> {
-  const parts: Uint8Array[] = []
-  for await (const chunk of chunks) parts.push(chunk)
-  return Buffer.concat(parts)
-}
-
 /** Puts a body into `bodies/` and lets the journal, which is not there, have it. */
 export async function put(stage: Stage, body: Uint8Array): Promise<{ file: string; draft: Draft }> {
   const draft = await stage.receive(inPieces(body, 65_536))
@@ -89,15 +71,4 @@ export async function put(stage: Stage, body: Uint8Array): Promise<{ file: strin
   draft.release()
   if (published.in !== 'file') throw new Error('this body is too small for a file')
   return { file: published.file, draft }
-}
-
-/** Repeatable chance: mulberry32 of a printed seed. */
-export function dice(seed: number): () => number {
-  let state = seed
-  return () => {
-    state = (state + 0x6d2b79f5) | 0
-    let mixed = Math.imul(state ^ (state >>> 15), 1 | state)
-    mixed = (mixed + Math.imul(mixed ^ (mixed >>> 7), 61 | mixed)) ^ mixed
-    return ((mixed ^ (mixed >>> 14)) >>> 0) / 4294967296
-  }
 }

@@ -5,8 +5,9 @@ import type { Clock } from '../../src/core/ports.ts'
 import { systemClock } from '../../src/core/system.ts'
 import { nodeDisk } from '../../src/stage/disk.ts'
 import type { StagedFile } from '../../src/stage/stage.ts'
+import { bytes, chunksOf, collected } from './bodies.ts'
 import { intercepted, systemError } from './disks.ts'
-import { again, bytes, chunksOf, collected, openScene, put } from './scene.ts'
+import { again, openScene, put } from './scene.ts'
 
 /** A clock whose wall time and whose steady time are turned by hand. */
 function handClock(): Clock & { wallMs: number; steadyMs: number } {
