@@ -10,7 +10,7 @@ import { unpackMetadata } from '../../src/core/attributes.ts'
 import type { Provider } from '../../src/core/provider.ts'
 import { checkDirectory } from '../support/directory.ts'
 import { bodyFor } from './body.ts'
-import { providersOf, startClouds } from './clouds.ts'
+import { providersOf, startClouds } from '../support/clouds.ts'
 import type { Report } from './writer.ts'
 
 const kills = Number(process.env['HOLDFAST_KILLS'] ?? 60)

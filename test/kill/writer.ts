@@ -2,7 +2,7 @@ import { setTimeout as wait } from 'node:timers/promises'
 import { HoldfastError } from '../../src/core/errors.ts'
 import { openHoldfast } from '../../src/holdfast/open.ts'
 import { bodyFor } from './body.ts'
-import { type Clouds, providersOf } from './clouds.ts'
+import { type Clouds, providersOf } from '../support/clouds.ts'
 
 /**
  * The process that the kill test kills: puts, overwrites and deletes as fast as it can, and tells its parent of each only after the promise
