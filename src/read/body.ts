@@ -45,10 +45,12 @@ export function bodyOf(given: BodyPlan, first: Stretch): ReadableStream<Uint8Arr
   let resumesLeft = leastResumes + Math.floor((end - start) / bytesPerResume)
 
   const park = watch(deps.clock, parkMs, () => {
-    if (stretch?.isInMemory !== false) return
-    stretch.left()
+    stretch?.left()
     stretch = undefined
   })
+  const rest = (): void => {
+    if (stretch?.isInMemory === false) park.touch()
+  }
   const stop = (): void => {
     park.end()
     given.signal.removeEventListener('abort', abort)
@@ -119,7 +121,7 @@ export function bodyOf(given: BodyPlan, first: Stretch): ReadableStream<Uint8Arr
       check?.update(chunk)
       if (at < end) {
         controller.enqueue(chunk)
-        park.touch()
+        rest()
         return
       }
       if (check?.isRight() === false) {
@@ -143,7 +145,7 @@ export function bodyOf(given: BodyPlan, first: Stretch): ReadableStream<Uint8Arr
     }
     given.signal.addEventListener('abort', abort, { once: true })
     if (start < end) {
-      park.touch()
+      rest()
       return
     }
     finish()
@@ -215,6 +217,8 @@ function replaced({ key, version }: Pin, from: string, message: string): Holdfas
   return new HoldfastError('UNAVAILABLE', `${from} ${message}: ${shown(key)}, version ${version}`, {
     key,
     provider: from,
+    field: 'version',
+    rule: 'replaced',
   })
 }
 
