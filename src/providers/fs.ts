@@ -74,7 +74,8 @@ export function fs(options: FsOptions): Provider {
   async function explained(error: unknown, details: ErrorDetails): Promise<unknown> {
     const code = errno(error)
     if (error instanceof HoldfastError || code === undefined) return error
-    const about = code === 'ENOENT' ? await failureOf(tree.requireRoot()) : undefined
+    const isMissing = code === 'ENOENT' || code === 'ENOTDIR'
+    const about = isMissing ? await failureOf(tree.requireRoot()) : undefined
     if (about instanceof HoldfastError) return about
     const isLockedOut = (code === 'EACCES' || code === 'EPERM') && (await failureOf(enter())) !== undefined
     if (!isLockedOut) return classifyFs(faults, error, details)

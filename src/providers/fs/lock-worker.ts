@@ -9,8 +9,7 @@ import Database from 'better-sqlite3'
 
 export interface LockRequest {
   readonly id: number
-  /** 'drop': give it back, and forget the file. */
-  readonly op: 'take' | 'give' | 'drop'
+  readonly op: 'take' | 'give'
   readonly path: string
   /** Of 'take': how long to wait for it. */
   readonly patienceMs: number
@@ -23,29 +22,30 @@ export interface LockAnswer {
 
 const shortestWaitMs = 1
 const longestWaitMs = 8
-const mostOpen = 64
 
 const port = parentPort as MessagePort
+/** Open only while it is locked or waited for: an idle process keeps no mount busy, and what is at the path is what gets locked. */
 const files = new Map<string, Database.Database>()
 
 port.on('message', ({ id, op, path, patienceMs }: LockRequest) => {
-  const file = files.get(path)
   if (op === 'take') take(id, path, performance.now() + patienceMs)
-  if (op === 'give') answer(id, () => file?.exec('ROLLBACK'))
-  if (op === 'drop') {
-    files.delete(path)
-    answer(id, () => file?.close())
-  }
+  else answer(id, () => close(path))
 })
 
 function take(id: number, path: string, until: number): void {
   answer(id, () => {
     try {
-      open(path).exec('BEGIN EXCLUSIVE')
+      const file = open(path)
+      // Nothing is ever written: a journal beside the file would only be one more thing that a crash leaves.
+      file.pragma('journal_mode = memory')
+      file.exec('BEGIN EXCLUSIVE')
       return 'done'
     } catch (error) {
       const isBusy = codeOf(error)?.startsWith('SQLITE_BUSY') === true
-      if (!isBusy || performance.now() > until) throw error
+      if (!isBusy || performance.now() > until) {
+        close(path)
+        throw error
+      }
       // At other times than others who wait, so that nobody meets them again and again.
       setTimeout(() => take(id, path, until), shortestWaitMs + Math.random() * (longestWaitMs - shortestWaitMs))
       return 'later'
@@ -56,16 +56,17 @@ function take(id: number, path: string, until: number): void {
 function open(path: string): Database.Database {
   const there = files.get(path)
   if (there !== undefined) return there
-  for (const [other, file] of files) {
-    if (files.size < mostOpen) break
-    if (file.inTransaction) continue
-    file.close()
-    files.delete(other)
-  }
   create(path)
   const file = new Database(path, { timeout: 0 })
   files.set(path, file)
   return file
+}
+
+/** Gives the lock back with it. */
+function close(path: string): void {
+  const file = files.get(path)
+  files.delete(path)
+  file?.close()
 }
 
 /** For our eyes only. A file that is there is not touched: closing it would give away every lock that this process has on it. */

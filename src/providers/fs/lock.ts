@@ -77,7 +77,7 @@ export async function hasLocks(directory: string, signal: AbortSignal): Promise<
     if ((error as { code?: string }).code?.startsWith('SQLITE_') !== true) throw error
     return false
   } finally {
-    const cleaned = ask('drop', path)
+    const cleaned = ask('give', path)
       .then(() => unlink(path))
       .catch(() => {})
     if (!signal.aborted) await unlessAborted(cleaned, signal)

@@ -50,7 +50,7 @@ export interface Tree {
   names(directory: string, signal: AbortSignal): Promise<Names>
   /** Whether the directory is there, and is itself and no link to another place. */
   isThere(directories: readonly string[], signal?: AbortSignal): Promise<boolean>
-  /** With all above it. */
+  /** With all above it. DENIED, reason REFUSED, where that leads through a link. */
   makeDirectory(directories: readonly string[]): Promise<void>
   /** No error where there is none. */
   remove(path: string): Promise<void>
@@ -97,17 +97,13 @@ export function treeAt(root: string, faults: Faults): Tree {
 
   async function open(place: Place, signal?: AbortSignal): Promise<OpenFile | undefined> {
     const handle = await absent(calls.open(place.path, constants.O_RDONLY | noFollow, signal))
-    if (handle === undefined) {
-      await requireRoot(signal)
-      return undefined
-    }
     try {
-      if (!(await isThere(place.directories, signal))) return await closed(handle)
+      if (!(await isThere(place.directories, signal)) || handle === undefined) return await closed(handle, signal)
       const found = await readRecord(handle, signal)
       if (found !== undefined) return { handle, ...found }
       throw damaged(place.path, place.key)
     } catch (error) {
-      await closed(handle)
+      await closed(handle, signal)
       throw error
     }
   }
@@ -137,9 +133,11 @@ export function treeAt(root: string, faults: Faults): Tree {
     return bytes.subarray(0, bytesRead)
   }
 
-  /** Not waited for: what a hanging mount makes of it is nobody's concern any more. */
-  async function closed(handle: FileHandle): Promise<undefined> {
-    calls.run(() => handle.close()).catch(() => {})
+  async function closed(handle: FileHandle | undefined, signal?: AbortSignal): Promise<undefined> {
+    if (handle === undefined) return
+    const closing = calls.run(() => handle.close(), signal)
+    // An abort is told by whatever is waited for next; what was read before is read.
+    await closing.catch(() => {})
   }
 
   return {
@@ -157,7 +155,7 @@ export function treeAt(root: string, faults: Faults): Tree {
     async look(place, signal) {
       try {
         const found = await open(place, signal)
-        await (found && closed(found.handle))
+        await closed(found?.handle, signal)
         return found?.record
       } catch (error) {
         if (error instanceof HoldfastError && error.reason === 'MISMATCH') return 'damaged'
@@ -176,8 +174,10 @@ export function treeAt(root: string, faults: Faults): Tree {
 
     async makeDirectory(directories) {
       for (let depth = 1; depth <= directories.length; depth++) {
+        const upTo = directories.slice(0, depth)
+        if (await isThere(upTo)) continue
         await calls
-          .run(() => mkdir(at(directories.slice(0, depth)), 0o700))
+          .run(() => mkdir(at(upTo), 0o700))
           .catch((error: unknown) => {
             if (errno(error) !== 'EEXIST') throw error
           })
