@@ -114,7 +114,7 @@ export function wireTo({ storage, endpoint, userProject, faults }: WireOptions):
       sent.once('close', () => signal.removeEventListener('abort', abort))
       sent.on('error', error => reject(signal.aborted ? signal.reason : transportError(faults, purpose, error)))
       sent.once('response', received => {
-        if (received.statusCode === 401) refreshes = true
+        if (received.statusCode === 401 && 'authorization' in identity) refreshes = true
         resolve(answerOf(sent, received, purpose, signal))
       })
       if (body === undefined) sent.end()
