@@ -170,7 +170,7 @@ describe('requests', () => {
     expect(seen?.body?.toString()).toBe('body')
     expect(seen?.headers).toMatchObject({
       'content-length': '4',
-      'content-md5': 'hBotaJrYa9FhFEdFPCLG/A==',
+      'x-ms-blob-content-md5': 'hBotaJrYa9FhFEdFPCLG/A==',
       'x-ms-blob-type': 'BlockBlob',
       'x-ms-blob-content-type': 'image/png',
       'x-ms-blob-cache-control': 'no-cache',

@@ -27,6 +27,18 @@ const accountName = 'devstoreaccount1'
 const accountKey = 'Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UVErCz4I6tq/K1SZFPTOtr/KBHBeksoGMGw=='
 
 /**
+ * It closes connections that were idle for 5 seconds, and its option for that has no effect (3.36): on a busy machine a client then
+ * sends into one that is just being closed. Nobody's tests are about that, so it waits longer.
+ */
+const patience = `
+  import { Server } from 'node:http'
+  const { listen } = Server.prototype
+  Server.prototype.listen = function (...given) {
+    this.keepAliveTimeout = 600_000
+    return listen.apply(this, given)
+  }`
+
+/**
  * Resolves when it listens. Without `--skipApiVersionCheck` it refuses clients that are newer than it is; without `--disableTelemetry`
  * it calls home.
  */
@@ -36,6 +48,8 @@ export async function startAzurite(options: AzuriteOptions = {}): Promise<Azurit
   const child = spawn(
     process.execPath,
     [
+      '--import',
+      `data:text/javascript,${encodeURIComponent(patience)}`,
       main,
       '--silent',
       '--skipApiVersionCheck',

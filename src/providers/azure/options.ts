@@ -162,7 +162,7 @@ export function serviceOf(options: AzureOptions): BlobServiceClient {
 function build(options: AzureOptions): BlobServiceClient {
   const sdk = loadSdk<typeof import('@azure/storage-blob')>('@azure/storage-blob', 'holdfast/azure')
   const { connectionString, accountName = '', accountKey, sasToken, credential } = options
-  const pipeline = { retryOptions: { maxTries: 1 } }
+  const pipeline = { retryOptions: { maxTries: 1 }, userAgentOptions: { userAgentPrefix: 'holdfast' } }
   if (connectionString !== undefined) {
     try {
       return sdk.BlobServiceClient.fromConnectionString(connectionString, pipeline)

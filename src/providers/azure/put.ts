@@ -13,20 +13,22 @@ const smallBytes = 65_536
 
 /**
  * Put Blob: the whole body in one request, with its MD5, which the service compares before the blob is there and keeps as the blob's
- * Content-MD5. The proof is `server-full` if the service says that MD5 in its answer.
+ * Content-MD5. It does so for either header (https://github.com/Azure/azure-storage-ruby/issues/64); both are given because clients
+ * before 12.32 can send only the blob's. The proof is `server-full` if the service says that MD5 in its answer.
  */
 export async function putWhole(target: Target, request: PutRequest, signal: AbortSignal): Promise<PutResult> {
   const { key, source, headers, metadata, condition } = request
   const purpose: Purpose = { call: 'put', key, effect: 'writes' }
   const blob = target.blob(key)
+  const announced = Buffer.from(source.md5, 'hex')
   const answer = await sending(target, key, source, [0, source.size], signal, body =>
     call(target, purpose, signal, abortSignal =>
       blob.upload(body, source.size, {
         abortSignal,
-        blobHTTPHeaders: blobHeaders(headers),
+        blobHTTPHeaders: { ...blobHeaders(headers), blobContentMD5: announced },
         metadata: { ...metadata },
         conditions: conditionsOf(condition),
-        transactionalContentMD5: Buffer.from(source.md5, 'hex'),
+        transactionalContentMD5: announced,
       }),
     ),
   )
