@@ -1,3 +1,4 @@
+import { once } from 'node:events'
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { setTimeout as wait } from 'node:timers/promises'
@@ -33,7 +34,7 @@ export interface ServerOptions {
 
 const loggedRequests = 100_000
 /** How long a port is waited for that its last holder, killed a moment ago, has not let go of. */
-const portWaitMs = 5_000
+const portWaitMs = 3_000
 
 /** Serves a protocol on loopback and does the faults that it is told. UNAVAILABLE when the port is taken and stays so. */
 export async function startServer(protocol: Protocol, { port, credentials }: ServerOptions): Promise<LocalCloud> {
@@ -134,13 +135,8 @@ async function listen(server: Server, port: number): Promise<AddressInfo> {
   const until = Date.now() + portWaitMs
   for (;;) {
     try {
-      await new Promise<void>((resolve, reject) => {
-        server.once('error', reject)
-        server.listen({ port, host: '127.0.0.1' }, () => {
-          server.off('error', reject)
-          resolve()
-        })
-      })
+      server.listen({ port, host: '127.0.0.1' })
+      await once(server, 'listening')
       return server.address() as AddressInfo
     } catch (error) {
       const taken = (error as NodeJS.ErrnoException).code === 'EADDRINUSE'
