@@ -72,7 +72,7 @@ async function open(path: string, { kind, disk: given, random, clock }: Director
   const { identity, created } =
     known === undefined ? await writeIdentity(disk, paths, random, steps) : { identity: known, created: false }
   if (!(await hasRoom(paths, disk, random))) {
-    warnings.push(`no space on the disk of ${path}: nothing is accepted that needs any, and there is no reserve`)
+    warnings.push(`the disk of ${path} is full: puts are refused until there is room`)
   }
   return { path, paths, identity, created, ephemeral: kind === 'ephemeral', warnings, disk }
 }

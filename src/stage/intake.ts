@@ -2,8 +2,11 @@ import { createHash } from 'node:crypto'
 import { mismatch } from '../core/body.ts'
 import { type Digests, digester } from '../core/digest.ts'
 
-/** Bytes of a write to disk. A put holds two of these at most: one being written, one being filled. */
-export const pageBytes = 524_288
+/**
+ * Bytes of a write to disk. A put holds two of these at most: one being written, one being filled. Digests of a page are computed in the
+ * calling thread, so that longer ones would hold up everything else there for longer.
+ */
+const pageBytes = 262_144
 
 /** What the caller of a put announced of its body, hex; checked while and after it arrives. */
 export interface Expected {

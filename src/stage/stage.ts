@@ -22,7 +22,7 @@ import { draftSweep, type Sweep } from './sweep.ts'
  */
 export interface Stage {
   /**
-   * Takes in a body, its digests computed on the way, and resolves when its bytes would survive a power cut. At most 1 MiB of it is in
+   * Takes in a body, its digests computed on the way, and resolves when its bytes would survive a power cut. At most half a MiB of it is in
    * memory; small bodies are only there.
    *
    * Rejects with NO_SPACE before anything is read where the size is known and does not fit, or nothing fits any more; a body of unknown

@@ -312,7 +312,7 @@ describe('opening on a disk that fails', () => {
     })
     const directory = await open(path, 'durable', disk)
     expect(directory.identity).toBe(identity)
-    expect(directory.warnings[0]).toMatch(/no space/)
+    expect(directory.warnings[0]).toMatch(/is full/)
     expect(await readdir(join(path, 'drafts'))).toEqual([])
     await expect(open(join(await scratch(), 'new'), 'durable', disk)).rejects.toMatchObject({ code: 'NO_SPACE' })
   })

@@ -21,7 +21,7 @@ describe('publishing', () => {
     const scene = await openScene()
     const { disk, calls } = recorded(nodeDisk)
     const stage = again(scene, disk)
-    const draft = await stage.receive(inPieces(bytes(1_200_000), 100_000))
+    const draft = await stage.receive(inPieces(bytes(600_000), 100_000))
     expect(calls.at(-1)).toBe('file.close drafts')
     await draft.publish()
     expect(calls.filter(call => !call.startsWith('stat '))).toEqual([

@@ -35,7 +35,9 @@ function observed(next: (index: number) => Promise<Uint8Array | undefined>) {
 describe('receiving a body', () => {
   test('keeps up to 16 KiB in memory and anything longer in a file, byte for byte', async () => {
     const { stage, path } = await openScene()
-    const sizes = [0, 1, 16_383, 16_384, 16_385, 65_536, 65_537, 524_287, 524_288, 524_289, 1_048_576, 3_000_001]
+    const sizes = [
+      0, 1, 16_383, 16_384, 16_385, 65_536, 65_537, 262_143, 262_144, 262_145, 524_288, 524_289, 1_048_576, 3_000_001,
+    ]
     for (const size of sizes) {
       for (const known of [true, false]) {
         for (const piece of [1_048_576, 10_007, ...(size < 70_000 ? [13] : [])]) {
@@ -246,7 +248,7 @@ describe('memory', () => {
     const draft = await stage.receive(body())
     expect(draft.size).toBe(300_000_000)
     await draft.discard()
-    expect(peak.arrayBuffers - before.arrayBuffers).toBeLessThan(3_000_000)
+    expect(peak.arrayBuffers - before.arrayBuffers).toBeLessThan(2_000_000)
     expect(peak.rss - before.rss).toBeLessThan(64_000_000)
   })
 
@@ -264,7 +266,7 @@ describe('memory', () => {
     const { seen, body } = observed(async index => (index < 100 ? bytes(100_000) : undefined))
     const receiving = slow.receive(body)
     await new Promise(resolve => setTimeout(resolve, 200))
-    expect(seen.pulled * 100_000).toBeLessThan(1_300_000)
+    expect(seen.pulled * 100_000).toBeLessThan(800_000)
     held.resolve(undefined)
     await (await receiving).discard()
     expect(seen.pulled).toBe(101)
