@@ -129,6 +129,24 @@ describe('a source', () => {
     await iterator.return?.()
   })
 
+  test('closes no file that is still being read', async () => {
+    const scene = await stored(2_000_000)
+    let reading = 0
+    const closedWhile: number[] = []
+    const stage = again(
+      scene,
+      intercepted(nodeDisk, async (call, run) => {
+        if (call.operation === 'file.close') closedWhile.push(reading)
+        if (call.operation !== 'file.read') return run()
+        reading++
+        await new Promise(resolve => setTimeout(resolve, 10))
+        return run().finally(() => reading--)
+      }),
+    )
+    for await (const chunk of sourceOf(scene, stage).open(0, 2_000_000)) if (chunk.byteLength > 0) break
+    expect(closedWhile).toEqual([0])
+  })
+
   test('follows a body that is released while it is read from', async () => {
     const scene = await stored(300_000)
     const source = sourceOf(scene)
