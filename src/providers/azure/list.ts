@@ -82,6 +82,7 @@ function isObject({ deleted, snapshot }: BlobItem): boolean {
   return !deleted && (snapshot ?? '') === ''
 }
 
+/** The MD5 may be one that a writer of blocks only claimed: nothing here tells, `head` does. */
 function objectItem({ name, properties }: BlobItem): Item {
   const { contentLength, contentMD5, etag, lastModified } = properties
   return {
