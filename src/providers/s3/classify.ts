@@ -174,7 +174,7 @@ function meaningOf(
   spoke: boolean,
   error: unknown,
 ): Meaning {
-  if (status < 300) return inGoodAnswer(code, error)
+  if (status < 300) return inGoodAnswer(code, spoke, error)
   const isKms = code !== undefined && /^KMS\./i.test(code)
   if (isKms && /throttl/i.test(code)) return unsettled('THROTTLED')
   if (status >= 500) return isKms ? rejected('DENIED', 'KMS', true) : ofServer(status, code, spoke)
@@ -192,7 +192,8 @@ function meaningOf(
     case 308:
       return region
     case 400:
-      return headers['x-amz-bucket-region'] !== undefined && code === undefined ? region : refused
+      if (headers['x-amz-bucket-region'] !== undefined && code === undefined) return region
+      break
     case 401:
       return credentials
     case 403:
@@ -220,14 +221,15 @@ function ofServer(status: number, code: string | undefined, spoke: boolean): Mea
 }
 
 /** S3 answers some long calls before it has done them, so that an error comes with a 200. The call may have been done all the same. */
-function inGoodAnswer(code: string | undefined, error: unknown): Meaning {
+function inGoodAnswer(code: string | undefined, spoke: boolean, error: unknown): Meaning {
   const named = code === undefined ? undefined : meanings[code]
   if (named?.code === 'UNAVAILABLE') return unsettled(named.reason)
   if (named !== undefined) return named
-  const { code: nodeCode, name } = error as NodeJS.ErrnoException
-  if (typeof nodeCode === 'string') return unsettled('NETWORK')
+  if (typeof (error as NodeJS.ErrnoException).code === 'string') return unsettled('NETWORK')
+  if (!spoke) return unsettled('NOT_PROVIDER')
   // The SDK's own name for a 200 without the body that had to come.
-  return unsettled(code !== undefined || name === 'InternalError' ? 'SERVER' : 'PROTOCOL')
+  const isEmpty = (error as Error).name === 'InternalError'
+  return unsettled(code !== undefined || isEmpty ? 'SERVER' : 'PROTOCOL')
 }
 
 /** Object Lock and its likes answer AccessDenied, InvalidRequest or MethodNotAllowed; only the words tell. */

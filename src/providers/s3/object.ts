@@ -2,7 +2,7 @@ import { packedName } from '../../core/attributes.ts'
 import { base64ToHex } from '../../core/digest.ts'
 import type { ContentHeaders, RemoteObject } from '../../core/provider.ts'
 import type { Dialect } from './dialect.ts'
-import { serverTime } from './said.ts'
+import { httpDate, serverTime } from './said.ts'
 
 type Headers = Readonly<Record<string, string>>
 
@@ -18,8 +18,8 @@ const prefix = 'x-amz-meta-'
 export function describe(key: string, headers: Headers, dialect: Dialect, size?: number): RemoteObject | undefined {
   const length = size ?? wholeNumber(headers['content-length'])
   const etag = etagOf(headers['etag'])
-  const modified = Date.parse(headers['last-modified'] ?? '')
-  if (length === undefined || etag === undefined || Number.isNaN(modified)) return undefined
+  const modified = httpDate(headers['last-modified'])
+  if (length === undefined || etag === undefined || modified === undefined) return undefined
   const crc32c = size === undefined ? wholeCrc32c(headers) : undefined
   const md5 = isDigest(etag, headers, dialect) ? etag : undefined
   return {

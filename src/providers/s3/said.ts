@@ -43,13 +43,17 @@ interface Answered {
 export function retryAfterMs(headers: Readonly<Record<string, string>>): number | undefined {
   const text = headers['retry-after']
   if (text === undefined) return undefined
-  const now = serverTime(headers)
-  const ms = /^\d{1,9}$/.test(text) ? Number(text) * 1000 : Date.parse(text) - (now ?? Number.NaN)
-  return Number.isFinite(ms) ? Math.max(0, ms) : undefined
+  if (/^\d{1,9}$/.test(text)) return Number(text) * 1000
+  const [at, now] = [httpDate(text), serverTime(headers)]
+  return at === undefined || now === undefined ? undefined : Math.max(0, at - now)
 }
 
 /** The service's clock when it answered, ms since 1970. */
 export function serverTime(headers: Readonly<Record<string, string>>): number | undefined {
-  const time = Date.parse(headers['date'] ?? '')
-  return Number.isNaN(time) ? undefined : time
+  return httpDate(headers['date'])
+}
+
+/** Date.parse takes nearly anything for a date. */
+export function httpDate(text = ''): number | undefined {
+  return /^[A-Z][a-z]{2}, .* GMT$/.test(text) ? Date.parse(text) || undefined : undefined
 }
