@@ -166,7 +166,6 @@ export async function search<T>(
   }
 
   async function isAbsent(): Promise<boolean> {
-    if (older.length > 0) return false
     const proven = new Set([...absent, ...gone].map(({ at }) => at))
     const isUnanimous = proven.size === providers.length
     // What is known to exist is gone where a marker says so, or where it is missing everywhere and nothing of it is owed.

@@ -161,6 +161,15 @@ test('I26: the same version number over other bytes is not taken for the same ob
   expect(gets(w.second)).toBeGreaterThanOrEqual(1)
 })
 
+test('I26: a newer version of the same bytes is another object', async () => {
+  const w = world()
+  await w.store(w.first, key, 1, right)
+  await w.store(w.second, key, 2, right)
+  faultAt(w.first, { times: 1, fault: { kind: 'cut', after: 400_000 } })
+  expect((await readAll(w, (await w.get(key))?.body)).error).toBeUndefined()
+  expect(w.events).toMatchObject([{ event: 'failover', from: 'first', to: 'first' }])
+})
+
 test('objects that Holdfast did not write go on elsewhere only with the same size and an attested digest', async () => {
   const w = world()
   for (const place of w.places) await w.storeForeign(place, key, right)
@@ -228,9 +237,37 @@ test('local bytes that turn out corrupt in the middle go on at a provider that h
 
   const alone = world()
   alone.know(key, { open })
-  alone.local.set(localName({ tree: 'stage', crc32c: open.crc32c }), breaking(open, 400_000))
+  const source = breaking(open, 400_000)
+  let opened = 0
+  alone.local.set(localName({ tree: 'stage', crc32c: open.crc32c }), {
+    ...source,
+    open(start, end) {
+      opened++
+      return source.open(start, end)
+    },
+  })
   const lost = (await readAll(alone, (await alone.get(key))?.body)).error
   expect(lost).toMatchObject({ code: 'CORRUPT', field: 'digest' })
+  expect(opened).toBe(1)
+})
+
+test('the file of a large local body is open when get resolves, so that it may be unlinked from then on', async () => {
+  const w = world()
+  const open = row({ key, n: 1, body: right })
+  w.know(key, { open })
+  let isGone = false
+  w.local.set(localName({ tree: 'stage', crc32c: open.crc32c }), {
+    ...bytesSource(right, open),
+    async *open(start, end) {
+      if (isGone)
+        throw new HoldfastError('CORRUPT', 'gone', { reason: 'LOCAL_CORRUPT', field: 'body', rule: 'missing' })
+      yield right.subarray(start, start + 1)
+      yield right.subarray(start + 1, end)
+    },
+  })
+  const found = await w.get(key)
+  isGone = true
+  expect((await readAll(w, found?.body)).bytes.equals(right)).toBe(true)
 })
 
 function breaking(of: { crc32c: string; md5: string }, at: number): Source {

@@ -44,6 +44,13 @@ test('I23: while no provider is known to have the delete, the key is absent and 
   }
 })
 
+test('an own delete is not the last word when a newer version is known to be at a provider', async () => {
+  const w = world()
+  await w.store(w.second, key, 5, 'by another node')
+  w.know(key, { open: row({ key, n: 2, kind: 'delete' }), deleted: version(2), newest: version(5) })
+  expect(await textOf(await w.get(key))).toBe('by another node')
+})
+
 test('a tentative write is not shown', async () => {
   const w = world()
   await w.store(w.first, key, 1, 'old')
@@ -265,6 +272,13 @@ test('the cached copy is served, marked stale, when allowed and no provider answ
   }
 })
 
+test('the cached copy is not served where a provider answered that there is nothing', async () => {
+  const w = world({ allowStale: true })
+  w.second.faults.rules = [{ fault: outage }]
+  w.know(key, { newest: version(2), cached: cachedRow(key, 2, 'kept') })
+  expect((await failure(w.get(key))).code).toBe('UNAVAILABLE')
+})
+
 test('P4: nothing that this directory knows to be deleted is served, not even as stale', async () => {
   const w = world({ allowStale: true })
   for (const place of w.places) await w.store(place, key, 1, 'deleted')
@@ -287,6 +301,9 @@ test('a newer version than this directory knew is served and moves its clock; on
   await w.store(w.first, key, 5, 'newer')
   w.know(key, { newest: version(2) })
   expect(await textOf(await w.get(key))).toBe('newer')
+  expect(w.observed).toEqual([version(5)])
+  w.know(key, { newest: version(5) })
+  await w.get(key)
   expect(w.observed).toEqual([version(5)])
   await w.store(w.first, 'ahead', 3600 + 301, 'far')
   expect(await textOf(await w.get('ahead'))).toBe('far')
@@ -317,9 +334,10 @@ test('a 404 of a provider that lags says nothing, and needs no repair', async ()
 
 test('I13: a newer delete marker at the one that answered 404 means deleted; an older one means lost', async () => {
   const w = world()
-  await w.store(w.second, key, 5, 'left over')
+  await w.store(w.second, key, 5, Buffer.alloc(500_000))
   await w.mark(w.first, key, 6)
   expect(await w.get(key)).toBeUndefined()
+  expect(w.second.open).toEqual({ now: 0, ever: 1 })
   expect(await w.head(key)).toBeUndefined()
   expect(w.missing).toEqual([])
   expect(w.second.open.now).toBe(0)
@@ -334,11 +352,11 @@ test('I13: a newer delete marker at the one that answered 404 means deleted; an 
 test('a marker that cannot be read: neither served nor repaired', async () => {
   for (const fault of [outage, { kind: 'hang' }] as const) {
     const w = world()
-    await w.store(w.second, key, 5, 'who knows')
+    await w.store(w.second, key, 5, Buffer.alloc(500_000))
     w.first.faults.rules = [{ on: 'head', key: markerKey(key), fault }]
     expect(await failure(w.passing(w.get(key)))).toMatchObject({ code: 'UNAVAILABLE', key })
     expect(w.missing).toEqual([])
-    expect(w.second.open.now).toBe(0)
+    expect(w.second.open).toEqual({ now: 0, ever: 1 })
   }
 })
 
@@ -445,6 +463,16 @@ test('a range that begins past the end is INVALID, whoever says so; of what is a
 })
 
 // ---- what is said of an object
+
+test('a provider that gives another range than was asked for is not believed', async () => {
+  const w = world()
+  for (const place of w.places) await w.store(place, key, 1, '0123456789')
+  const { get } = w.first.inner
+  w.first.inner.get = (request, signal) => get({ ...request, range: undefined }, signal)
+  const found = await w.get(key, { start: 2, end: 5 })
+  expect(found?.from).toBe('second')
+  expect(await textOf(found)).toBe('234')
+})
 
 test('info is the same whoever answers, for our own objects', async () => {
   const body = 'hello'
