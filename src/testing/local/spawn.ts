@@ -43,6 +43,8 @@ export async function startInOwnProcess(module: URL, options: LocalCloudOptions)
     child.once('exit', () => resolve())
     child.once('error', () => resolve())
   })
+  // A message that cannot be sent is an error of the child; that it has ended is told by `ended`.
+  child.on('error', () => {})
   const waiting = new Map<number, PromiseWithResolvers<unknown>>()
   const facts = await started(child, options)
   let calls = 0
