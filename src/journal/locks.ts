@@ -14,7 +14,6 @@ export interface FileLock {
 
 export function fileLock(path: string): FileLock {
   const database = new Database(path, { timeout: 0 })
-  database.pragma('journal_mode = delete')
   const isBusy = (error: unknown) => /^SQLITE_(BUSY|LOCKED)/.test((error as { code?: string }).code ?? '')
   const letGo = () => {
     if (database.inTransaction) database.exec('ROLLBACK')
