@@ -3,7 +3,7 @@ import { aborted, pause, sendAnswer, type Answer } from './answer.ts'
 import type { Fault } from './cloud.ts'
 import type { RequestName, Treatment } from './faults.ts'
 import { bufferedBody, incomingBody, type LocalRequest, type RequestBody, type Watch } from './request.ts'
-import type { Protocol } from './server.ts'
+import type { Protocol } from './protocol.ts'
 
 /** One request on its way through a server. */
 export interface Exchange {

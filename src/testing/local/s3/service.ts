@@ -2,7 +2,7 @@ import { randomBytes } from 'node:crypto'
 import type { Answer } from '../answer.ts'
 import type { LocalCredentials } from '../cloud.ts'
 import type { LocalRequest } from '../request.ts'
-import type { Failure, Protocol } from '../server.ts'
+import type { Failure, Protocol } from '../protocol.ts'
 import type { Store } from '../store.ts'
 import { createBucket, deleteBucket, deleteObjects, getBucketLocation, headBucket, listBuckets } from './buckets.ts'
 import {
