@@ -317,6 +317,23 @@ describe('answers that are none', () => {
     }
   })
 
+  test('a folded prefix that the listing begins in is found, whether the service shows it then or not', async () => {
+    const item = (name: string): object => ({ name, generation: '1', size: '0', updated: new Date().toISOString() })
+    for (const shown of [['a/', 'b/'], ['b/']]) {
+      for (const left of [['a/1', 'a/2'], ['a/1']]) {
+        await using service = await listening((request, response) => {
+          const folded = request.url?.includes('delimiter=') === true
+          const page = folded ? { prefixes: left.length > 1 ? shown : ['b/'] } : { items: left.map(item) }
+          response.end(JSON.stringify({ kind: 'storage#objects', ...page }))
+        })
+        const to = gcs({ bucket: 'main', apiEndpoint: service.endpoint })
+        const entries = await Array.fromAsync(to.list({ prefix: '', delimiter: '/', startAfter: 'a/1' }, patient()))
+        const prefixes = entries.map(entry => entry.type === 'prefix' && entry.prefix)
+        expect(prefixes).toEqual(left.length > 1 ? ['a/', 'b/'] : ['b/'])
+      }
+    }
+  })
+
   test('answers without end are cut off', async () => {
     const endless = (_request: IncomingMessage, response: ServerResponse): void => {
       response.writeHead(500)

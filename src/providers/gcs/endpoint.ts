@@ -1,4 +1,5 @@
-import { isIP } from 'node:net'
+import { lookup as systemLookup, type LookupAddress } from 'node:dns'
+import { isIP, type LookupFunction } from 'node:net'
 import { invalid, shown } from '../../core/errors.ts'
 
 /**
@@ -35,12 +36,27 @@ export function isLoopback(hostname: string): boolean {
 
 function isMetadataService(hostname: string): boolean {
   const host = hostname.replace(/^\[|\]$/g, '').toLowerCase()
+  return isLinkLocal(host) || /^metadata(\.google\.internal)?\.?$/.test(host)
+}
+
+/** Also IPv4 written as IPv6, and Amazon's metadata service in its private IPv6 range. */
+function isLinkLocal(address: string): boolean {
   return (
-    (isIP(host) === 4 && host.startsWith('169.254.')) ||
-    (isIP(host) === 6 && /^(fe[89ab][0-9a-f]:|fd00:ec2::254$|::ffff:a9fe:)/.test(host)) ||
-    host === 'metadata.google.internal' ||
-    host === 'metadata'
+    isIP(address) !== 0 && /^169\.254\.|^::ffff:(169\.254\.|a9fe:)|^fe[89ab][0-9a-f]:|^fd00:ec2::254$/.test(address)
   )
+}
+
+/** Resolves as the system does, and refuses what leads to the link: a name that was harmless when it was checked may have changed. */
+export const guardedLookup: LookupFunction = (hostname, options, callback) => {
+  systemLookup(hostname, options, (error, address: string | LookupAddress[], family?: number) => {
+    const found = typeof address === 'string' ? [address] : (address ?? []).map(each => each.address)
+    const bad = error === null ? found.find(isLinkLocal) : undefined
+    if (bad === undefined) callback(error, address, family)
+    else {
+      const refusal = new Error(`${hostname} resolves to ${bad}, which is link-local: not connected`)
+      callback(Object.assign(refusal, { code: 'EACCES', syscall: 'connect' }), address, family)
+    }
+  })
 }
 
 function hideUserinfo(text: string): string {

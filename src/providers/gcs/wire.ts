@@ -1,10 +1,16 @@
-import { Agent as HttpAgent, type ClientRequest, type IncomingMessage, request as httpRequest } from 'node:http'
+import {
+  Agent as HttpAgent,
+  type AgentOptions,
+  type ClientRequest,
+  type IncomingMessage,
+  request as httpRequest,
+} from 'node:http'
 import { Agent as HttpsAgent, request as httpsRequest } from 'node:https'
 import type { Storage } from '@google-cloud/storage'
 import type { HoldfastError } from '../../core/errors.ts'
 import { unlessAborted, untilAborted } from '../../core/abort.ts'
 import type { Faults } from '../fault.ts'
-import { isLoopback } from './endpoint.ts'
+import { guardedLookup, isLoopback } from './endpoint.ts'
 import { credentialsError, isService, type Purpose, protocolError, refusalError, transportError } from './errors.ts'
 
 /**
@@ -196,8 +202,8 @@ export function wireTo({ storage, endpoint, userProject, faults }: WireOptions):
 }
 
 /** `proxyEnv`: the usual HTTPS_PROXY and NO_PROXY, where this Node knows the option (22.21, 24.5). */
-function agentOptions(endpoint: URL): { keepAlive: true; timeout: number; proxyEnv?: NodeJS.ProcessEnv } {
-  const options = { keepAlive: true as const, timeout: idleSocketMs }
+function agentOptions(endpoint: URL): AgentOptions {
+  const options: AgentOptions = { keepAlive: true, timeout: idleSocketMs, lookup: guardedLookup }
   return isLoopback(endpoint.hostname) ? options : { ...options, proxyEnv: process.env }
 }
 
@@ -231,8 +237,8 @@ function authorise(storage: Storage, uri: string): Promise<Record<string, string
       { uri, headers: {} },
       {
         onAuthenticated(error, options) {
-          if (error === null) resolve(plainHeaders(options?.headers))
-          else reject(error)
+          if (error instanceof Error) reject(error)
+          else resolve(plainHeaders(options?.headers))
         },
       },
     )
