@@ -277,7 +277,9 @@ describe('a directory that is not what it was', () => {
 })
 
 describe('opening on a disk that fails', () => {
-  test('either succeeds or rejects with what to do, whichever call fails, and the next try succeeds (I6)', async () => {
+  test('either succeeds or rejects with what to do, whichever call fails, and the next try succeeds (I6)', {
+    timeout: 120_000,
+  }, async () => {
     for (const code of ['EIO', 'ENOSPC', 'EMFILE', 'EACCES']) {
       for (let at = 1, failed: Call | undefined = { operation: 'stat', path: '' }; failed !== undefined; at++) {
         const path = join(await scratch(), 'stage')

@@ -303,7 +303,9 @@ describe('a disk that fails', () => {
     expect(await readdir(scene.path)).not.toContain('poisoned')
   })
 
-  test('acknowledges nothing that is not there, whichever call fails, once or from then on (I2, I3, I31)', async () => {
+  test('acknowledges nothing that is not there, whichever call fails, once or from then on (I2, I3, I31)', {
+    timeout: 120_000,
+  }, async () => {
     const scene = await openScene()
     const kept = bytes(40_000)
     const original = await put(scene.stage, kept)

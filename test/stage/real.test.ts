@@ -84,7 +84,9 @@ async function until(what: () => boolean): Promise<void> {
 }
 
 describe('a process that is killed', () => {
-  test('at any time leaves every body that it acknowledged, and drafts that go at the next opening (I1, I20)', async () => {
+  test('at any time leaves every body that it acknowledged, and drafts that go at the next opening (I1, I20)', {
+    timeout: 120_000,
+  }, async () => {
     const path = join(await scratch(), 'stage')
     const all: LinkedBody[] = []
     for (let kill = 0; kill < 6; kill++) {
@@ -103,7 +105,7 @@ describe('a process that is killed', () => {
 })
 
 describe('a power cut on ext4', () => {
-  test('takes nothing that was acknowledged (I1, I5)', async context => {
+  test('takes nothing that was acknowledged (I1, I5)', { timeout: 120_000 }, async context => {
     const root = await scratch()
     const image = join(root, 'disk.img')
     await writeFile(image, '')
@@ -138,7 +140,9 @@ describe('a power cut on ext4', () => {
 })
 
 describe('a full disk', () => {
-  test('refuses puts, keeps what it has, drains, and goes on when there is room (D6, I31)', async context => {
+  test('refuses puts, keeps what it has, drains, and goes on when there is room (D6, I31)', {
+    timeout: 120_000,
+  }, async context => {
     const at = join(await scratch(), 'small')
     await mounted(context, ['-t', 'tmpfs', '-o', 'size=8m', 'holdfast'], at)
     const path = join(at, 'stage')
@@ -196,7 +200,7 @@ describe('a full disk', () => {
 })
 
 describe('limits of the process', () => {
-  test('on the size of a file refuse one body and spoil nothing (D6)', async context => {
+  test('on the size of a file refuse one body and spoil nothing (D6)', { timeout: 120_000 }, async context => {
     await need(context, 'prlimit', ['--version'])
     const path = join(await scratch(), 'stage')
     const child = start(['prlimit', '--fsize=4300000'], path, 2, 12, 8_000_000)
@@ -209,7 +213,7 @@ describe('limits of the process', () => {
     expect(await readdir(join(path, 'drafts'))).toEqual([])
   })
 
-  test('on open files refuse some puts, lose none, and poison nothing (D11)', async context => {
+  test('on open files refuse some puts, lose none, and poison nothing (D11)', { timeout: 120_000 }, async context => {
     await need(context, 'prlimit', ['--version'])
     const path = join(await scratch(), 'stage')
     const child = start(['prlimit', '--nofile=60'], path, 200, 600, 60_000)

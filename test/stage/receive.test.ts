@@ -233,7 +233,7 @@ describe('receiving a body', () => {
 })
 
 describe('memory', () => {
-  test('stays bounded over a body of 300 MB (I31)', async () => {
+  test('stays bounded over a body of 300 MB (I31)', { timeout: 120_000 }, async () => {
     const { stage } = await openScene()
     const chunk = bytes(1_000_000)
     const before = process.memoryUsage()
