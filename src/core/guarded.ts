@@ -3,6 +3,9 @@ import { type About, type CallLimits, guardedItems, guardedSource, timeout, with
 import type { Clock } from './ports.ts'
 import type { Provider, RemoteBody } from './provider.ts'
 
+/** How slowly a service may put uploaded parts together before it counts as silent. S3 says that it may take minutes. */
+const joinedBytesPerSecond = 32 * 2 ** 20
+
 export interface ProviderLimits {
   readonly clock: Clock
   /** Longest time without a byte, ms. */
@@ -47,7 +50,13 @@ export function guardProvider(provider: Provider, limits: ProviderLimits): Provi
     put(request, signal) {
       const { source, upload, key } = request
       const forBody = Math.ceil((source.size / minBytesPerSecond) * 1000)
-      const limited = { ...call(signal, write('put', key)), deadlineMs: deadlineMs + forBody }
+      // Putting the parts of a large object together is silent work of the service, and takes its time.
+      const forJoining = Math.ceil((source.size / joinedBytesPerSecond) * 1000)
+      const limited = {
+        ...call(signal, write('put', key)),
+        idleMs: idleMs + forJoining,
+        deadlineMs: deadlineMs + forBody,
+      }
       return withLimits(limited, (inner, progress) => {
         const save = async (state: string): Promise<void> => {
           progress()

@@ -41,7 +41,7 @@ export interface Provider {
   delete(key: string, token: string | undefined, signal: AbortSignal): Promise<DeleteResult>
   /** In UTF-8 byte order, everything or an error; `.holdfast/` included. Reads a page when it is asked for. */
   list(request: ListRequest, signal: AbortSignal): AsyncIterable<RemoteEntry>
-  /** A URL that lets its bearer do one thing for a time. UNSUPPORTED where `capabilities.sign` is false. Sends nothing. */
+  /** A URL that lets its bearer do one thing for a time. UNSUPPORTED where `capabilities.sign` is false. Asks the service for nothing but a key to sign with, where credentials are without one. */
   sign(request: SignRequest, signal: AbortSignal): Promise<SignedRequest>
   /** Drops what an unfinished `put` left at the service, by the state that it saved. No error when it is gone. */
   abandon(key: string, upload: string, signal: AbortSignal): Promise<void>

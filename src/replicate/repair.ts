@@ -1,6 +1,7 @@
 import { attributesOf } from '../core/attributes.ts'
 import { recognise } from '../core/entry.ts'
 import { HoldfastError } from '../core/errors.ts'
+import type { ProviderLimits } from '../core/guarded.ts'
 import type { Clock } from '../core/ports.ts'
 import type { Provider } from '../core/provider.ts'
 import type { Version } from '../core/version.ts'
@@ -13,7 +14,6 @@ import { readMarker } from './marker.ts'
 const mostQueued = 10_000
 /** Repairs are work for the healthy side: not more than this often. */
 const everyMs = 100
-const idleMs = 30_000
 
 export interface Missing {
   readonly key: string
@@ -126,4 +126,8 @@ async function repair(deps: RepairDeps, missing: Missing): Promise<boolean> {
 }
 
 /** For guarding the providers of repairs: they wait for nobody. */
-export const repairLimits = { idleMs, deadlineMs: 60_000, minBytesPerSecond: 16 * 1024 } as const
+export const repairLimits: Omit<ProviderLimits, 'clock'> = {
+  idleMs: 30_000,
+  deadlineMs: 60_000,
+  minBytesPerSecond: 16 * 1024,
+}

@@ -18,7 +18,7 @@ const leaseEveryMs = 1_000
 /** What waits for a person, or for time, is tried again so often. */
 const unblockEveryMs = 3_600_000
 /** Longest silence of a provider, longest call without a body, slowest body. */
-const idleMs = 30_000
+const idleMs = 15_000
 const deadlineMs = 60_000
 const minBytesPerSecond = 16 * 1024
 
