@@ -9,8 +9,7 @@ import { bodyOf } from './fs/body.ts'
 import { classifyFs, errno } from './fs/errors.ts'
 import { hasLocks, turnsAt } from './fs/lock.ts'
 import { draftsName, lockName } from './fs/names.ts'
-import type { FileRecord } from './fs/record.ts'
-import { type Place, treeAt } from './fs/tree.ts'
+import { type Found, type Place, treeAt } from './fs/tree.ts'
 import { type Wanted, walk } from './fs/walk.ts'
 import { writingTo } from './fs/write.ts'
 
@@ -57,6 +56,9 @@ const usual: Capabilities = {
  * also between machines, as far as the mount's locks reach. Create-only puts do not even need it where there are hard links. Where a
  * file system has no locks, `capabilities` say so. `attests` is empty: the digests in a file are those of the time of its
  * writing, and nobody looks after the bytes since. Whoever wants to know reads them.
+ *
+ * A file that is not as it was written is shown by `head` with the size that it has, or, where nothing of it can be read, as an object
+ * without metadata from 1970, so that it is found and replaced; `get` refuses it (CHECKSUM, reason MISMATCH).
  *
  * Below the root no symbolic link is followed. All bytes and names are as safe as the disk: this is no second cloud.
  */
@@ -106,17 +108,13 @@ export function fs(options: FsOptions): Provider {
   async function opened(key: string, token: string | undefined, signal: AbortSignal) {
     const file = await tree.open(tree.placeOf(key), signal)
     if (file === undefined || token === undefined || file.record.token === token) return file
-    await tree.calls.run(() => file.handle.close(), signal)
+    await tree.close(file, signal)
     throw faults.condition(key)
   }
 
   async function entryOf(place: Place, signal: AbortSignal): Promise<RemoteEntry | undefined> {
     const found = await tree.look(place, signal)
-    if (found === undefined) return undefined
-    if (found !== 'damaged') return { type: 'object', ...objectOf(place.key, found) }
-    // Something is there under this name. What it is, `head` refuses to say.
-    const unknown = { size: 0, modifiedAt: new Date(0), etag: undefined, token: undefined, attested: {} }
-    return { type: 'object', key: place.key, ...unknown }
+    return found && { type: 'object', ...objectOf(place.key, found) }
   }
 
   return {
@@ -160,21 +158,19 @@ export function fs(options: FsOptions): Provider {
 
     head: (key, signal) =>
       told(signal, { key }, async () => {
-        const file = await opened(key, undefined, signal)
-        if (file === undefined) return undefined
-        await tree.calls.run(() => file.handle.close(), signal)
-        return { ...objectOf(key, file.record), serverTime: Date.now() }
+        const found = await tree.look(tree.placeOf(key), signal)
+        return found && { ...objectOf(key, found), serverTime: Date.now() }
       }),
 
     get: ({ key, range, token }, signal) =>
       told(signal, { key }, async () => {
         const file = await opened(key, token, signal)
         if (file === undefined) return undefined
-        const object = { ...objectOf(key, file.record), serverTime: Date.now() }
+        const object = { ...objectOf(key, file), serverTime: Date.now() }
         const cut = cutRange(range, object.size)
-        if (cut !== undefined) return { object, ...cut, ...bodyOf(reader, file, cut, signal) }
-        await tree.calls.run(() => file.handle.close(), signal)
-        throw faults.range(key, object.size)
+        if (cut !== undefined && !file.isDamaged) return { object, ...cut, ...bodyOf(reader, file, cut, signal) }
+        await tree.close(file, signal)
+        throw file.isDamaged ? tree.damaged(tree.placeOf(key).path, key) : faults.range(key, object.size)
       }),
 
     delete: (key, token, signal) =>
@@ -220,14 +216,12 @@ export function fs(options: FsOptions): Provider {
   }
 }
 
-function objectOf(
-  key: string,
-  { size, token, md5, modified, headers, metadata }: FileRecord,
-): Omit<RemoteObject, 'serverTime'> {
+function objectOf(key: string, { record, isDamaged }: Found): Omit<RemoteObject, 'serverTime'> {
+  const { size, token, md5, modified, headers, metadata } = record
   const copy: Record<string, string> = Object.create(null)
   for (const [name, value] of metadata) copy[name] = value
   const modifiedAt = new Date(modified)
-  return { key, size, token, etag: md5, modifiedAt, headers, metadata: copy, attested: {} }
+  return { key, size, token, etag: isDamaged ? undefined : md5, modifiedAt, headers, metadata: copy, attested: {} }
 }
 
 async function failureOf(call: Promise<unknown>): Promise<unknown> {

@@ -1,7 +1,8 @@
 import { constants } from 'node:fs'
 import { type FileHandle, mkdir, readdir, realpath, rmdir, stat, unlink } from 'node:fs/promises'
 import { join } from 'node:path'
-import { HoldfastError } from '../../core/errors.ts'
+import { unlessAborted } from '../../core/abort.ts'
+import type { HoldfastError } from '../../core/errors.ts'
 import type { Faults } from '../fault.ts'
 import { type Calls, callsTo } from './calls.ts'
 import { errno } from './errors.ts'
@@ -18,11 +19,21 @@ export interface Place {
   readonly path: string
 }
 
-export interface OpenFile {
-  readonly handle: FileHandle
+/** What a file says of itself. */
+export interface Found {
+  /** Of a damaged file: what can be told of it; its size is the one it has. */
   readonly record: FileRecord
   /** Where the body begins. */
   readonly bodyStart: number
+  /**
+   * It is not as it was written. It still has a token, so that it can be replaced; its age is unknown, and counts as the greatest, where
+   * even what it says of itself cannot be read.
+   */
+  readonly isDamaged: boolean
+}
+
+export interface OpenFile extends Found {
+  readonly handle: FileHandle
 }
 
 /** A directory with what is in it: plain files and directories, nothing else. */
@@ -43,10 +54,11 @@ export interface Tree {
   requireRoot(signal?: AbortSignal): Promise<void>
   /** The file with what is known of it; to be closed. `undefined`: no such file, below a root that is there. */
   open(place: Place, signal?: AbortSignal): Promise<OpenFile | undefined>
-  /** CHECKSUM, reason MISMATCH: a file under this name says nothing that can be read. */
+  look(place: Place, signal?: AbortSignal): Promise<Found | undefined>
+  /** The file is closed, also when the signal aborts before that. */
+  close(file: OpenFile, signal?: AbortSignal): Promise<void>
+  /** CHECKSUM, reason MISMATCH: what is at this path cannot be read. */
   damaged(path: string, key?: string): HoldfastError
-  /** What is known of it, or 'damaged'. */
-  look(place: Place, signal?: AbortSignal): Promise<FileRecord | 'damaged' | undefined>
   names(directory: string, signal: AbortSignal): Promise<Names>
   /** Whether the directory is there, and is itself and no link to another place. */
   isThere(directories: readonly string[], signal?: AbortSignal): Promise<boolean>
@@ -60,6 +72,8 @@ export interface Tree {
 
 // Windows has neither.
 const noFollow = constants.O_NOFOLLOW ?? 0
+/** A pipe in the place of a file keeps nobody waiting for its other end. */
+const noWait = constants.O_NONBLOCK ?? 0
 
 export function treeAt(root: string, faults: Faults): Tree {
   const calls = callsTo(root)
@@ -96,35 +110,36 @@ export function treeAt(root: string, faults: Faults): Tree {
   }
 
   async function open(place: Place, signal?: AbortSignal): Promise<OpenFile | undefined> {
-    const handle = await absent(calls.open(place.path, constants.O_RDONLY | noFollow, signal))
+    const handle = await absent(calls.open(place.path, constants.O_RDONLY | noFollow | noWait, signal))
     try {
-      if (!(await isThere(place.directories, signal)) || handle === undefined) return await closed(handle, signal)
-      const found = await readRecord(handle, signal)
-      if (found !== undefined) return { handle, ...found }
-      throw damaged(place.path, place.key)
+      if ((await isThere(place.directories, signal)) && handle !== undefined) {
+        return { handle, ...(await readRecord(place, handle, signal)) }
+      }
     } catch (error) {
       await closed(handle, signal)
       throw error
     }
+    return await closed(handle, signal)
+  }
+
+  async function readRecord(place: Place, handle: FileHandle, signal?: AbortSignal): Promise<Found> {
+    const stats = await calls.run(() => handle.stat(), signal)
+    if (!stats.isFile()) throw damaged(place.path, place.key)
+    let start = await readSome(handle, usualBytes, signal)
+    const bodyStart = bytesBeforeBody(start)
+    if (bodyStart !== undefined && bodyStart <= stats.size) {
+      if (bodyStart > start.byteLength) start = await readSome(handle, bodyStart, signal)
+      const record = decodeRecord(start)
+      const size = stats.size - bodyStart
+      if (record !== undefined) return { record: { ...record, size }, bodyStart, isDamaged: record.size !== size }
+    }
+    const token = `damaged-${stats.ino}-${stats.mtimeMs}-${stats.size}`
+    return { record: unreadable(place.key, stats.size, token), bodyStart: 0, isDamaged: true }
   }
 
   function damaged(path: string, key?: string): HoldfastError {
-    const message = `${path} is damaged: remove it, or write the object again without a condition`
+    const message = `${path} is damaged: remove it, or write the object again`
     return faults.because('CHECKSUM', 'MISMATCH', message, { retryable: false, ...(key !== undefined && { key }) })
-  }
-
-  async function readRecord(
-    handle: FileHandle,
-    signal?: AbortSignal,
-  ): Promise<{ record: FileRecord; bodyStart: number } | undefined> {
-    const stats = await calls.run(() => handle.stat(), signal)
-    if (!stats.isFile()) return undefined
-    let start = await readSome(handle, usualBytes, signal)
-    const bodyStart = bytesBeforeBody(start)
-    if (bodyStart === undefined || bodyStart > stats.size) return undefined
-    if (bodyStart > start.byteLength) start = await readSome(handle, bodyStart, signal)
-    const record = decodeRecord(start)
-    return record !== undefined && bodyStart + record.size === stats.size ? { record, bodyStart } : undefined
   }
 
   async function readSome(handle: FileHandle, length: number, signal?: AbortSignal): Promise<Uint8Array> {
@@ -135,9 +150,9 @@ export function treeAt(root: string, faults: Faults): Tree {
 
   async function closed(handle: FileHandle | undefined, signal?: AbortSignal): Promise<undefined> {
     if (handle === undefined) return
-    const closing = calls.run(() => handle.close(), signal)
-    // An abort is told by whatever is waited for next; what was read before is read.
-    await closing.catch(() => {})
+    const closing = calls.run(() => handle.close())
+    // Of a failure there is nothing to tell: what was read is read.
+    await (signal === undefined ? closing : unlessAborted(closing, signal)).catch(() => {})
   }
 
   return {
@@ -153,15 +168,12 @@ export function treeAt(root: string, faults: Faults): Tree {
     damaged,
 
     async look(place, signal) {
-      try {
-        const found = await open(place, signal)
-        await closed(found?.handle, signal)
-        return found?.record
-      } catch (error) {
-        if (error instanceof HoldfastError && error.reason === 'MISMATCH') return 'damaged'
-        throw error
-      }
+      const file = await open(place, signal)
+      await closed(file?.handle, signal)
+      return file
     },
+
+    close: (file, signal) => closed(file.handle, signal),
 
     async names(directory, signal) {
       const entries = await absent(calls.run(() => readdir(directory, { withFileTypes: true }), signal))
@@ -211,4 +223,9 @@ async function absent<T>(answer: Promise<T>): Promise<T | undefined> {
     if (errno(error) === 'ENOENT') return undefined
     throw error
   }
+}
+
+function unreadable(key: string, size: number, token: string): FileRecord {
+  const headers = { contentType: 'application/octet-stream' }
+  return { key, size, token, crc32c: '', md5: '', modified: 0, headers, metadata: [] }
 }

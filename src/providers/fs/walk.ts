@@ -76,9 +76,9 @@ export async function* walk(tree: Tree, wanted: Wanted, signal: AbortSignal): As
 
   async function keyOf(path: readonly string[], name: string): Promise<string | undefined> {
     const directory = join(tree.root, ...path)
-    const record = await tree.look({ key: name, directories: path, directory, path: join(directory, name) }, signal)
-    if (record === 'damaged') throw tree.damaged(join(directory, name))
-    return record?.key
+    const found = await tree.look({ key: '', directories: path, directory, path: join(directory, name) }, signal)
+    if (found?.record.key === '') throw tree.damaged(join(directory, name))
+    return found?.record.key
   }
 
   async function anyKey(path: readonly string[]): Promise<string | undefined> {

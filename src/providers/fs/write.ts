@@ -153,8 +153,7 @@ export function writingTo(
     if (condition === undefined) return await move()
     if ('token' in condition) {
       const there = await tree.look(place)
-      if (there === undefined || there === 'damaged' || there.token !== condition.token)
-        throw faults.condition(place.key)
+      if (there?.record.token !== condition.token) throw faults.condition(place.key)
       return await move()
     }
     try {
@@ -176,7 +175,7 @@ export function writingTo(
       if (!(await tree.isThere(place.directories))) return await nearest(place.directories)
       if (token !== undefined) {
         const there = await rejecting(key, tree.look(place))
-        if (there === 'damaged' || (there !== undefined && there.token !== token)) throw faults.condition(key)
+        if (there !== undefined && there.record.token !== token) throw faults.condition(key)
       }
       await tree.remove(place.path)
       return await tree.prune(place.directories)

@@ -7,7 +7,7 @@ import { createInterface } from 'node:readline'
 import { fileURLToPath } from 'node:url'
 import { afterEach, expect, test, vi } from 'vitest'
 import { compareKeys } from '../../../src/core/key.ts'
-import { noMemo, type Provider, type PutCondition, type RemoteObject } from '../../../src/core/provider.ts'
+import { noMemo, type Provider, type PutCondition } from '../../../src/core/provider.ts'
 import { fs } from '../../../src/providers/fs.ts'
 import { seededRandom } from '../../../src/testing/clock.ts'
 import { bytesOf, collect, content, expectedList, shape, sourceOf } from '../../../src/testing/conformance/bench.ts'
@@ -208,39 +208,57 @@ test('a root that is no directory is a missing bucket', async () => {
   }
 })
 
-test('a damaged file is neither read nor taken for absent, is shown, and can be written anew', async () => {
+test('a damaged file is never read as if it were whole, is seen as another object, and can be replaced', async () => {
   const root = await newRoot()
   const provider = fs({ root })
   const path = join(root, 'k!f')
-  const damages: Readonly<Record<string, () => Promise<unknown>>> = {
-    'cut in the body': () => truncate(path, 400),
-    'cut in the record': () => truncate(path, 50),
-    empty: () => truncate(path, 0),
-    'a flipped bit in the record': async () => {
-      const bytes = await readFile(path)
-      bytes[60] = (bytes[60] as number) ^ 1
-      await writeFile(path, bytes)
-    },
-    'another file': () => writeFile(path, 'x'.repeat(10_000)),
-    'bytes at the end': async () => await writeFile(path, Buffer.concat([await readFile(path), Buffer.from('x')])),
+  const flip = async (at: number): Promise<void> => {
+    const bytes = await readFile(path)
+    bytes[at] = (bytes[at] as number) ^ 1
+    await writeFile(path, bytes)
   }
-  for (const [name, damage] of Object.entries(damages)) {
-    await put(provider, 'k', content(1000))
-    const before = (await provider.head('k', signal)) as RemoteObject
+  const longer = async (): Promise<void> =>
+    await writeFile(path, Buffer.concat([await readFile(path), Buffer.from('x')]))
+  const damages: readonly (readonly [string, number, number, () => Promise<unknown>])[] = [
+    ['cut in the body', 1000 - 17, 1, async () => await truncate(path, (await lstat(path)).size - 17)],
+    ['a byte at the end', 1001, 1, longer],
+    ['cut in the record', 50, 0, () => truncate(path, 50)],
+    ['empty', 0, 0, () => truncate(path, 0)],
+    ['a flipped bit in the record', -1, 0, () => flip(60)],
+    ['a flipped bit in the first line', -1, 0, () => flip(16)],
+    ['another file', 10_000, 0, () => writeFile(path, 'x'.repeat(10_000))],
+  ]
+  for (const [name, size, entries, damage] of damages) {
+    const headers = { contentType: 'text/plain' }
+    const source = sourceOf(content(1000))
+    const request = { key: 'k', source, headers, metadata: { a: 'b' }, condition: undefined, upload: noMemo }
+    const { token } = await provider.put(request, signal)
     await damage()
-    await expect(provider.head('k', signal), name).rejects.toMatchObject({
-      code: 'CHECKSUM',
-      reason: 'MISMATCH',
-      key: 'k',
-    })
-    await expect(text(provider, 'k'), name).rejects.toMatchObject({ code: 'CHECKSUM', reason: 'MISMATCH' })
-    expect(shape(await collect(provider.list(everything, signal))), name).toEqual(['object k'])
+    const seen = await provider.head('k', signal)
+    expect(seen?.size, name).toBe(size < 0 ? (await lstat(path)).size : size)
+    expect(Object.entries(seen?.metadata ?? {}), name).toHaveLength(entries)
+    expect(seen?.token === token, name).toBe(entries === 1)
+    expect(seen?.modifiedAt.getTime() === 0, name).toBe(entries === 0)
+    expect(seen?.etag, name).toBeUndefined()
+    await expect(text(provider, 'k'), name).rejects.toMatchObject({ code: 'CHECKSUM', reason: 'MISMATCH', key: 'k' })
+    expect(await collect(provider.list(everything, signal)), name).toMatchObject([{ key: 'k', token: seen?.token }])
     await expect(put(provider, 'k', 'x', { absent: true }), name).rejects.toMatchObject({ code: 'PRECONDITION' })
-    await expect(put(provider, 'k', 'x', { token: before.token }), name).rejects.toMatchObject({ code: 'PRECONDITION' })
-    await expect(provider.delete('k', before.token, signal), name).rejects.toMatchObject({ code: 'PRECONDITION' })
-    await put(provider, 'k', 'whole again')
+    await expect(put(provider, 'k', 'x', { token: 'other' }), name).rejects.toMatchObject({ code: 'PRECONDITION' })
+    await put(provider, 'k', 'whole again', { token: seen?.token ?? '' })
     expect(await text(provider, 'k'), name).toBe('whole again')
   }
+})
+
+test('what is no file in the place of one keeps nobody waiting', async () => {
+  const root = await newRoot()
+  const provider = fs({ root })
+  execFileSync('mkfifo', [join(root, 'pipe!f')])
+  await mkdir(join(root, 'directory!f'))
+  for (const key of ['pipe', 'directory']) {
+    await expect(provider.head(key, signal), key).rejects.toMatchObject({ retryable: false })
+    await expect(text(provider, key), key).rejects.toMatchObject({ retryable: false })
+  }
+  expect(await collect(provider.list(everything, signal))).toEqual([])
 })
 
 test('drafts that a crash left are removed a day later, and no sooner', async () => {
