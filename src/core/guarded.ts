@@ -51,7 +51,7 @@ export function guardProvider(provider: Provider, limits: ProviderLimits): Provi
       const { source, upload, key } = request
       const forBody = Math.ceil((source.size / minBytesPerSecond) * 1000)
       // Putting the parts of a large object together is silent work of the service, and takes its time.
-      const forJoining = Math.ceil((source.size / joinedBytesPerSecond) * 1000)
+      const forJoining = Math.floor(source.size / joinedBytesPerSecond) * 1000
       const limited = {
         ...call(signal, write('put', key)),
         idleMs: idleMs + forJoining,
