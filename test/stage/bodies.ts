@@ -18,6 +18,30 @@ export async function collected(chunks: AsyncIterable<Uint8Array>): Promise<Buff
   return Buffer.concat(parts)
 }
 
+/** A body that says when it is begun and when it is let go of. */
+export function observed(next: (index: number) => Promise<Uint8Array | undefined>): {
+  readonly seen: { begun: boolean; letGo: boolean; pulled: number }
+  readonly body: AsyncIterable<Uint8Array>
+} {
+  const seen = { begun: false, letGo: false, pulled: 0 }
+  const body: AsyncIterable<Uint8Array> = {
+    [Symbol.asyncIterator]: () => {
+      seen.begun = true
+      return {
+        next: async () => {
+          const value = await next(seen.pulled++)
+          return value === undefined ? { done: true, value } : { done: false, value }
+        },
+        return: async () => {
+          seen.letGo = true
+          return { done: true, value: undefined }
+        },
+      }
+    },
+  }
+  return { seen, body }
+}
+
 /** Repeatable chance: mulberry32 of a printed seed. */
 export function dice(seed: number): () => number {
   let state = seed

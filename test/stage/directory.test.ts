@@ -163,8 +163,8 @@ describe('a directory that is refused', () => {
       () => 0,
     )
     if (type !== 0x01021994) {
-      console.log(`${memory} is no tmpfs here: not tried`)
-      return context.skip()
+      console.log(`skipped: ${memory} is no tmpfs here`)
+      return context.skip(`${memory} is no tmpfs here`)
     }
     const path = join(memory, `holdfast-stage-${process.pid}`)
     await expect(open(path)).rejects.toMatchObject({ code: 'INVALID', field: 'directory', rule: 'filesystem' })

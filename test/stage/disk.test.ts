@@ -4,8 +4,6 @@ import { describe, expect, test } from 'vitest'
 import { nodeDisk, writeAll } from '../../src/stage/disk.ts'
 import { scratch } from './scene.ts'
 
-const isWindows = process.platform === 'win32'
-
 describe('the disk', () => {
   test('makes files 0600 and directories 0700 whatever the umask (I43)', async () => {
     const root = await scratch()
@@ -44,7 +42,8 @@ describe('the disk', () => {
     await expect(lstat(join(root, 'elsewhere'))).rejects.toMatchObject({ code: 'ENOENT' })
   })
 
-  test.skipIf(isWindows)('reads no file through a symbolic link (I43)', async () => {
+  test('reads no file through a symbolic link (I43)', async context => {
+    if (process.platform === 'win32') return context.skip('Windows opens no file without following links')
     const root = await scratch()
     await writeFile(join(root, 'secret'), 'of somebody else')
     await symlink(join(root, 'secret'), join(root, 'link'))

@@ -23,8 +23,9 @@ async function need(context: TestContext, command: string, args: readonly string
   try {
     await run(command, args)
   } catch (error) {
-    console.log(`skipped: ${command} does not work here (${(error as Error).message.split('\n')[0]})`)
-    context.skip()
+    const reason = `${command} does not work here (${(error as Error).message.split('\n')[0]})`
+    console.log(`skipped: ${reason}`)
+    context.skip(reason)
   }
 }
 
