@@ -215,6 +215,8 @@ export interface Watch {
 }
 
 const longestSleepMs = 2 ** 30
+/** Given as the reason where nobody looks at it: an exception of the platform's own costs more than all the rest of a watch. */
+const ended = Symbol('ended')
 
 /** Calls `expired` once, `ms` after the last touch, unless it rests. */
 export function watch(clock: Clock, ms: number, expired: () => void): Watch {
@@ -244,7 +246,7 @@ export function watch(clock: Clock, ms: number, expired: () => void): Watch {
 
   function end(): void {
     due = undefined
-    stop.abort()
+    stop.abort(ended)
   }
 
   return {

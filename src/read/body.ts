@@ -15,6 +15,8 @@ const bytesPerResume = 1_048_576
 /** How often all places are asked for the rest before the body gives up, and the longest wait between. */
 const rounds = 2
 const longestWaitMs = 500
+/** Made once: each of its kind that the platform makes takes a picture of the stack. */
+const left = new DOMException('the body was left', 'AbortError')
 
 export interface BodyPlan {
   readonly deps: ReadDeps
@@ -56,7 +58,7 @@ export function bodyOf(given: BodyPlan, first: Stretch): ReadableStream<Uint8Arr
     given.signal.removeEventListener('abort', abort)
     stretch?.left()
     stretch = undefined
-    over.abort()
+    over.abort(left)
   }
   const finish = (): void => {
     stretch?.finished()
