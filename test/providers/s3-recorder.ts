@@ -139,7 +139,7 @@ export async function errorOf(promise: Promise<unknown>): Promise<unknown> {
   throw new Error(`resolved, where a rejection was due: ${JSON.stringify(value)}`)
 }
 
-export async function all<T>(items: AsyncIterable<T>): Promise<T[]> {
+export async function all<T>(items: AsyncIterable<T> | Iterable<T>): Promise<T[]> {
   const found: T[] = []
   for await (const item of items) found.push(item)
   return found

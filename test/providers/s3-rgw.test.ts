@@ -1,6 +1,7 @@
-import { afterAll, beforeAll, describe } from 'vitest'
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { hasRgw, type Rgw, startRgw } from '../servers/rgw.ts'
-import { createBucket, testPlain } from './s3-suite.ts'
+import { putOf } from './s3-recorder.ts'
+import { createBucket, mebibyte, openS3, testPlain } from './s3-suite.ts'
 
 describe.skipIf(!hasRgw())('on Ceph', () => {
   let rgw: Rgw
@@ -13,4 +14,40 @@ describe.skipIf(!hasRgw())('on Ceph', () => {
   afterAll(() => rgw?.stop())
 
   testPlain(() => rgw)
+
+  // What makes it worth testing against: it speaks S3, and not Amazon's.
+  test('it is found out what it can', async () => {
+    expect(await openS3(rgw).learn(undefined, AbortSignal.timeout(20_000))).toEqual({
+      createIfAbsent: true,
+      replaceIf: true,
+      deleteIf: false,
+      uniqueTokens: false,
+      readIf: true,
+      attests: ['md5'],
+      sign: true,
+      listsAtOnce: true,
+      quirks: {
+        asked: '1',
+        crc32c: 'ignored',
+        'parts-crc32c': 'none',
+        'content-md5': 'checked',
+        etag: 'md5',
+        'if-match': 'bare',
+        'parts-condition': 'none',
+        'request-id': 'always',
+        underscore: 'lost',
+      },
+    })
+  })
+
+  test('it proves what it stored: whole by its ETag, in parts by each one', async () => {
+    const signal = AbortSignal.timeout(20_000)
+    const provider = openS3(rgw)
+    await provider.learn(undefined, signal)
+    expect(await provider.put(putOf('proof/whole', 'hello'), signal)).toMatchObject({ proof: 'server-full' })
+    const bytes = new Uint8Array(7 * mebibyte)
+    const inParts = await provider.put(putOf('proof/parts', bytes), signal)
+    expect(inParts).toMatchObject({ proof: 'server-parts', etag: expect.stringMatching(/^[0-9a-f]{32}-2$/) })
+    expect(await provider.head('proof/parts', signal)).toMatchObject({ token: inParts.token, attested: {} })
+  })
 })

@@ -1,5 +1,5 @@
 import type { IncomingHttpHeaders } from 'node:http'
-import { S3Client } from '@aws-sdk/client-s3'
+import { S3Client, type S3ClientConfig } from '@aws-sdk/client-s3'
 import * as fc from 'fast-check'
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest'
 import { digestsOf, hexToBase64 } from '../../src/core/digest.ts'
@@ -278,6 +278,29 @@ describe.each(ways)('with %s', (_name, open) => {
   })
 })
 
+test('a client whose connections are made by fetch works too', async () => {
+  const client = new S3Client({
+    endpoint: server.endpoint,
+    region: 'us-east-1',
+    forcePathStyle: true,
+    credentials: secrets,
+    requestHandler: onFetch,
+  })
+  const provider = s3({ bucket: 'main', client })
+  await provider.learn((await amazonAt(server.endpoint)).capabilities, signal)
+  expect(await provider.put(putOf('k', 'hello'), signal)).toMatchObject({ proof: 'server-full' })
+  server.answer = reply(200, ofObject, 'hello')
+  const found = await provider.get(whole('k'), signal)
+  expect(Buffer.concat(await all(found?.body ?? [])).toString()).toBe('hello')
+  const left = await provider.get(whole('k'), signal)
+  await left?.close()
+  server.answer = request => request.socket.destroy()
+  expect(await errorOf(provider.put(putOf('k', 'hello'), signal))).toMatchObject({
+    code: 'UNAVAILABLE',
+    outcome: 'unknown',
+  })
+})
+
 test("the user's client is as it was", async () => {
   const client = userClient()
   const stack = (): string[] => client.middlewareStack.identify()
@@ -472,6 +495,41 @@ test('a listing is asked for as it is meant', async () => {
     'start-after': 'a b/+é',
   })
 })
+
+interface WireRequest {
+  readonly protocol: string
+  readonly hostname: string
+  readonly port?: number
+  readonly path: string
+  readonly query: Record<string, string>
+  readonly method: string
+  readonly headers: Record<string, string>
+  readonly body?: BodyInit
+}
+
+/** As the SDK's own handler for browsers and edge runtimes: bodies are web streams, and come decompressed. */
+const onFetch = {
+  metadata: { handlerProtocol: 'http/1.1' },
+  async handle(request: WireRequest, { abortSignal }: { abortSignal?: AbortSignal } = {}) {
+    const { protocol, hostname, port, path, query, method, headers, body } = request
+    const { host: _host, 'content-length': _length, ...rest } = headers
+    const url = `${protocol}//${hostname}:${port}${path}?${new URLSearchParams(query).toString()}`
+    const init = { method, headers: rest, ...(body && { body }), ...(abortSignal && { signal: abortSignal }) }
+    const answer = await fetch(url, init)
+    return { response: new HttpResponse(answer.status, Object.fromEntries(answer.headers), answer.body) }
+  },
+} as unknown as NonNullable<S3ClientConfig['requestHandler']>
+
+class HttpResponse {
+  readonly statusCode: number
+  readonly headers: Record<string, string>
+  readonly body: unknown
+  constructor(statusCode: number, headers: Record<string, string>, body: unknown) {
+    this.statusCode = statusCode
+    this.headers = headers
+    this.body = body
+  }
+}
 
 function plain(headers: IncomingHttpHeaders = {}): void {
   for (const name of [

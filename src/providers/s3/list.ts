@@ -92,7 +92,9 @@ async function onePage(
   if (!isListing(begins) || output.IsTruncated === undefined) {
     throw notProvider(faults, purpose, 'was answered with something that is no listing')
   }
-  if (output.Name !== undefined && output.Name !== bucket) {
+  // That of an access point is listed under the name of its bucket.
+  const isAlias = bucket.startsWith('arn:') || bucket.endsWith('-s3alias')
+  if (output.Name !== undefined && output.Name !== bucket && !isAlias) {
     throw notProvider(faults, purpose, `was answered with a listing of ${shown(output.Name)}`)
   }
   if (output.IsTruncated && !output.NextContinuationToken) {

@@ -116,12 +116,14 @@ function bodyOf(
   signal: AbortSignal,
 ): RemoteBody {
   const { faults } = target
-  const stream = answer.output.Body as Readable | undefined
+  const stream = answer.output.Body as Partial<Readable> & Partial<ReadableStream<Uint8Array>>
   // Destroyed, it fails while nobody looks.
   stream?.on?.('error', () => {})
   const letGo = (): void => {
     signal.removeEventListener('abort', letGo)
     stream?.destroy?.()
+    // Of a handler that is built on fetch; one that is being read is left by its iterator.
+    stream?.cancel?.().catch(() => {})
     answer.letGo()
   }
   const fail = (what: string): never => {
@@ -139,7 +141,7 @@ function bodyOf(
 
   /** Ends after exactly this many bytes, or throws. */
   async function* exactly(bytes: number): AsyncGenerator<Uint8Array> {
-    const iterator = stream?.[Symbol.asyncIterator]() as AsyncIterator<Uint8Array> | undefined
+    const iterator = stream?.[Symbol.asyncIterator]?.() as AsyncIterator<Uint8Array> | undefined
     let left = bytes
     try {
       for (;;) {
