@@ -70,9 +70,11 @@ export interface ErrorDetails {
 /** The one class of error that Holdfast rejects with, besides `TypeError` for arguments of a wrong JavaScript type and the caller's own abort reason. */
 export class HoldfastError extends Error {
   override readonly name: string = 'HoldfastError'
+  /** What a program decides by. Stable: codes are added, never renamed. */
   readonly code: ErrorCode
   /** Which input, and which rule of it: `key` and `control`. */
   readonly field?: string
+  /** See `field`. */
   readonly rule?: string
   /** Finer than `code`; set on everything that a provider caused. */
   readonly reason?: Reason
@@ -80,11 +82,16 @@ export class HoldfastError extends Error {
   readonly retryable: boolean
   /** What the service asked for, in milliseconds. */
   readonly retryAfterMs?: number
+  /** What became of a write. Absent where none was meant. */
   readonly outcome?: Outcome
+  /** Of the write that the error is about, where it has one: 32 hex digits. */
   readonly version?: string
+  /** The name of the provider that the error comes from. */
   readonly provider?: string
+  /** The key that the error is about. */
   readonly key?: string
 
+  /** For drivers: `message` is for a person and shows no secret; `details.cause` is what was caught. `retryable` is true of UNAVAILABLE unless said otherwise. */
   constructor(code: ErrorCode, message: string, details: ErrorDetails = {}) {
     super(message, details.cause === undefined ? undefined : { cause: details.cause })
     this.code = code

@@ -17,6 +17,7 @@ export interface Provider {
   readonly kind: string
   /** Where it is, the same text in every process and after every restart: service, endpoint, bucket, prefix. No secrets. */
   readonly location: string
+  /** What the service takes at most. Constant. */
   readonly limits: Limits
   /** What is known now of what the service can do; `learn` makes it complete. */
   readonly capabilities: Capabilities
@@ -49,6 +50,7 @@ export interface Provider {
   classify(error: unknown): HoldfastError
 }
 
+/** What a service takes at most. Each driver names its source. */
 export interface Limits {
   /** Bytes of one object. */
   readonly objectBytes: number
@@ -57,6 +59,7 @@ export interface Limits {
   readonly metadata: MetadataLimits
 }
 
+/** How much metadata of the user and of ours together one object may have. */
 export interface MetadataLimits {
   /** Names and values together, in bytes. */
   readonly bytes: number
@@ -64,6 +67,7 @@ export interface MetadataLimits {
   holds(name: string, value: string): boolean
 }
 
+/** Why a service cannot hold a key as it is. */
 export interface KeyRefusal {
   /** 'length', 'control', 'segment', 'slash', 'unicode', 'reserved', 'escape' … as in reliability section 4. */
   readonly rule: string
@@ -73,11 +77,13 @@ export interface KeyRefusal {
   readonly message: string
 }
 
+/** What a service can do, as far as it is known. What it cannot is false here, never a call that quietly does less. */
 export interface Capabilities {
   /** A put under `{ absent: true }` is refused, atomically, when there is an object. */
   readonly createIfAbsent: boolean
   /** A put under `{ token }` is refused, atomically, when another object is there. */
   readonly replaceIf: boolean
+  /** A delete with a token is refused, atomically, when another object is there. */
   readonly deleteIf: boolean
   /** Every write gets a token that no other write has, the same bytes included. False where the token is a digest (S3's ETag). */
   readonly uniqueTokens: boolean
@@ -85,6 +91,7 @@ export interface Capabilities {
   readonly readIf: boolean
   /** What `head` says of the whole body, computed by the service itself, for objects written by `put` in one piece. */
   readonly attests: readonly ('crc32c' | 'md5')[]
+  /** URLs can be signed with the credentials that the driver has. */
   readonly sign: boolean
   /** Whether a listing shows what was put, and not what was deleted, as soon as the call resolved. */
   readonly listsAtOnce: boolean
@@ -92,12 +99,15 @@ export interface Capabilities {
   readonly quirks: Readonly<Record<string, string>>
 }
 
+/** One object to be stored whole, or not at all. */
 export interface PutRequest {
   readonly key: string
+  /** May be opened several times and in parts, each time anew. */
   readonly source: Source
   readonly headers: ContentHeaders
   /** Lower-case names; fits `limits.metadata`; includes our own entries. */
   readonly metadata: Readonly<Record<string, string>>
+  /** `undefined`: whatever is there. */
   readonly condition: PutCondition | undefined
   readonly upload: UploadMemo
 }
@@ -132,57 +142,73 @@ export interface ContentHeaders {
  */
 export type Proof = 'server-full' | 'server-parts' | 'readback' | 'none'
 
+/** What the service confirmed, from its answer alone. */
 export interface PutResult {
   /** Names this write for later conditions. */
   readonly token: string
   /** As S3 would say it, where the service says it so; without quotes. */
   readonly etag: string | undefined
+  /** How much of the body the service compared. */
   readonly proof: Proof
   /** The service's clock when it answered, ms since 1970. */
   readonly serverTime: number | undefined
 }
 
+/** The service confirmed that the key is absent. */
 export interface DeleteResult {
+  /** The service's clock when it answered, ms since 1970. */
   readonly serverTime: number | undefined
 }
 
+/** What a service knows of an object. */
 export interface RemoteObject {
   readonly key: string
+  /** Bytes, as stored. */
   readonly size: number
+  /** Names this write in conditions and pins. Opaque. */
   readonly token: string
+  /** As S3 would say it, where the service says it so; without quotes. */
   readonly etag: string | undefined
+  /** By the service's clock. */
   readonly modifiedAt: Date
   readonly headers: ContentHeaders
   /** As stored: lower-case names, our own entries among them. A null-prototype object. */
   readonly metadata: Readonly<Record<string, string>>
   /** Digests of the whole body that the service computed (not what a client once claimed), hex. */
   readonly attested: { readonly crc32c?: string; readonly md5?: string }
+  /** The service's clock when it answered, ms since 1970. */
   readonly serverTime: number | undefined
 }
 
 /** Half-open in bytes, or the last n. `start` at or past the end is refused as INVALID/range; `end` past it is cut. */
 export type ByteRange = { readonly start: number; readonly end?: number } | { readonly last: number }
 
+/** One object, or a piece of it. */
 export interface GetRequest {
   readonly key: string
+  /** `undefined`: the whole object. */
   readonly range: ByteRange | undefined
   /** Only this object; only where `capabilities.readIf`. */
   readonly token: string | undefined
 }
 
+/** An object whose bytes are on their way. Iterate `body`, or close it: else its connection stays taken. */
 export interface RemoteBody {
   readonly object: RemoteObject
   /** What `body` will yield: `start <= byte < end`. */
   readonly start: number
+  /** See `start`; bytes from the beginning of the object. */
   readonly end: number
   /**
    * The stored bytes, never decompressed. Ends after exactly `end - start` bytes or throws. Iterated at most once; leaving the loop,
    * or aborting the signal of the get, closes the connection; so does `close` for a body that nobody iterates.
    */
   readonly body: AsyncIterable<Uint8Array>
+  /** Closes the connection. Never rejects; again, or after the body's end: nothing. */
   close(): Promise<void>
 }
 
+/** Which keys, from where on. */
 export interface ListRequest {
   /** '' for everything. */
   readonly prefix: string
@@ -192,10 +218,12 @@ export interface ListRequest {
   readonly startAfter: string
 }
 
+/** What a listing says of one key, or of all keys that share a prefix: no request per key. */
 export type RemoteEntry =
   | {
       readonly type: 'object'
       readonly key: string
+      /** Bytes, as stored. */
       readonly size: number
       readonly modifiedAt: Date
       readonly etag: string | undefined
@@ -204,6 +232,7 @@ export type RemoteEntry =
     }
   | { readonly type: 'prefix'; readonly prefix: string }
 
+/** What the bearer of a URL may do. */
 export interface SignRequest {
   readonly method: 'GET' | 'PUT'
   readonly key: string
@@ -217,6 +246,7 @@ export interface SignRequest {
   readonly createOnly: boolean
 }
 
+/** A URL, and what has to be sent with it. */
 export interface SignedRequest {
   readonly url: string
   /** To be sent with it, exactly. */

@@ -18,7 +18,7 @@ interface Newest {
 /**
  * Takes in an object that was uploaded to a provider directly: stages it, gives it a version, and mirrors it like any other write, back to its
  * source too. One that is ours already answers its own version. UNAVAILABLE where a provider that was to be asked cannot be; INVALID
- * adopt/absent where none has it.
+ * key/absent where none has it.
  */
 export async function adopt(
   deps: WriteDeps,

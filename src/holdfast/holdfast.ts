@@ -38,24 +38,43 @@ export interface Holdfast extends AsyncDisposable {
   put(key: string, body: Body, options?: PutOptions): Promise<PutReceipt>
   /** The newest version, from whoever can give it; `undefined` where the key is absent. UNAVAILABLE where nobody can tell. */
   get(key: string, options?: GetOptions): Promise<StoredObject | undefined>
-  /** As `get`, without the body. */
+  /** As `get`, without the body: the same answers and errors. */
   head(key: string, options?: CallOptions): Promise<ObjectInfo | undefined>
-  /** Resolves when the delete is safe on local disk and on its way to every provider. Deleting what is absent is no error. */
+  /**
+   * Resolves when the delete is safe on local disk and on its way to every provider. Deleting what is absent is no error. Rejects as `put`
+   * does, without CHECKSUM; with a full stage too it is taken.
+   */
   delete(key: string, options?: DeleteOptions): Promise<Receipt>
-  /** A new write of the same bytes and attributes; `options` replace what they name. */
+  /**
+   * A new write of the same bytes and attributes; `options` replace what they name. Rejects as `get` and `put` do; INVALID, field `from`,
+   * rule `absent`, where there is nothing to copy.
+   */
   copy(from: string, to: string, options?: PutOptions): Promise<PutReceipt>
-  /** Keys in UTF-8 byte order, with what this directory has not replicated yet laid over a provider's listing. */
+  /**
+   * Keys in UTF-8 byte order, with what this directory has not replicated yet laid over a provider's listing; a page is read when it is asked
+   * for. Throws UNAVAILABLE where no provider lists, at the entry where it happens. Leaving the loop ends the requests.
+   */
   list(options?: ListOptions): AsyncIterable<ListEntry>
-  /** A URL that lets its bearer read, or upload, one object for a time, without passing here. */
+  /**
+   * A URL that lets its bearer read, or upload, one object for a time, without passing here. INVALID, UNAVAILABLE where no provider can
+   * give it now, UNSUPPORTED where none can sign.
+   */
   signedUrl(key: string, options: SignOptions): Promise<SignedUrl>
-  /** Takes in an object that was uploaded to a provider directly. */
+  /**
+   * Takes in an object that was uploaded to a provider directly: stages it, gives it a version, mirrors it. Rejects as `get` and `put` do;
+   * INVALID, field `key`, rule `absent`, where no provider has it.
+   */
   adopt(key: string, options?: AdoptOptions): Promise<PutReceipt>
   /** Resolves when every write is on every provider, or was looked at twice. BLOCKED when only blocked writes remain. */
   drain(options?: UntilOptions): Promise<void>
-  /** Asks each provider for everything that Holdfast needs, and says what is wrong and what to do. For deploy time. */
+  /**
+   * Asks each provider for everything that Holdfast needs, and says what is wrong and what to do. For deploy time. Writes and deletes under
+   * `.holdfast/`. What a provider answers is a finding, never a rejection.
+   */
   check(options?: CallOptions): Promise<readonly CheckResult[]>
+  /** Counts of everything that was accepted, and the state of each provider, as this directory knows it now. Asks no provider. */
   status(): Promise<Status>
-  /** Calls back; answers the function that stops it. */
+  /** Calls back, after the fact; answers the function that stops it. TypeError or INVALID for what is no event or no function. */
   on<E extends keyof HoldfastEvents>(event: E, listener: (payload: HoldfastEvents[E]) => void): () => void
   /**
    * Accepts nothing more, waits up to `drainMs` (default 0) for what is on its way, closes. What is left goes on at the next open. Only an

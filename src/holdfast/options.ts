@@ -6,12 +6,15 @@ import { checkProvider, demandApart } from './input/providers.ts'
 import { type AckLevel, checkAck } from './input/put.ts'
 import { flag, oneOf, reading, take, whole } from './input/take.ts'
 
+/** Of `openHoldfast`. An unknown name is INVALID, with the nearest that is known. */
 export interface HoldfastOptions {
   /** Absolute path on a local disk. Created with mode 0700 if missing. May be shared by processes of one machine. */
   readonly directory: string
   /** 'durable' (default): refuses memory file systems. 'ephemeral': takes any, and raises `ack` to at least 'one'. */
   readonly disk?: 'durable' | 'ephemeral'
+  /** Asked first, and the one that decides conditional writes. */
   readonly primary: Provider
+  /** The other copy: another company, if the loss of an account is to be survived. */
   readonly secondary: Provider
   /** Further copies, in read order after the secondary: one that is being filled, or a third cloud. Default none. */
   readonly mirrors?: readonly Provider[]
@@ -36,10 +39,13 @@ export interface HoldfastOptions {
   readonly tombstoneDays?: number
   /** What happens to objects written past Holdfast that are newer than ours: mirrored too (default), or only reported. */
   readonly foreign?: 'adopt' | 'report'
+  /** How reads behave when a provider does not. */
   readonly reads?: ReadOptions
+  /** By which process, and how fast. */
   readonly replication?: ReplicationOptions
 }
 
+/** How reads behave when a provider does not. */
 export interface ReadOptions {
   /** Until the next provider is asked. Milliseconds; default 2_000. */
   readonly firstByteMs?: number
@@ -53,6 +59,7 @@ export interface ReadOptions {
   readonly hedge?: boolean
 }
 
+/** By which process writes are carried to the providers, and how fast. */
 export interface ReplicationOptions {
   /** 'external': this process only accepts and reads; `holdfast worker` on the same directory replicates. Default 'here'. */
   readonly run?: 'here' | 'external'

@@ -9,6 +9,7 @@ import type { Waiting } from './waiting.ts'
 
 /** A write that is promised: it survives a power cut of this machine, and goes to every provider. */
 export interface Receipt {
+  /** As it was given. */
   readonly key: string
   /** 32 hex digits; orders all writes to the key. */
   readonly version: Version
@@ -19,6 +20,7 @@ export interface Receipt {
   replicated(options?: UntilOptions): Promise<void>
 }
 
+/** Of a put: also what was stored, as it was computed while the body was read. */
 export interface PutReceipt extends Receipt {
   /** Bytes. */
   readonly size: number

@@ -5,6 +5,7 @@ import type { Journal } from '../journal/contract.ts'
 import { checkSign } from './input/calls.ts'
 import { checkKey } from './input/key.ts'
 
+/** One thing that its bearer may do until it expires. */
 export interface SignedUrl {
   readonly url: string
   readonly method: 'GET' | 'PUT'

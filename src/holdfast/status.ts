@@ -6,8 +6,11 @@ import { blockOf, type Configured, providersOf } from './standing.ts'
 
 /** Each accepted write is in exactly one of pending, held, blocked, done, superseded; accepted is their sum. */
 export interface Status {
+  /** Writes (puts and deletes) since the directory was made. */
   readonly accepted: number
+  /** Writes that every provider has, looked at twice; their local copies are released. */
   readonly done: number
+  /** Writes that a newer one of the same key made superfluous. */
   readonly superseded: number
   /** Acknowledged, not yet on every provider. `oldestMs`: how long the oldest waits. */
   readonly pending: { readonly writes: number; readonly bytes: number; readonly oldestMs: number }
@@ -21,13 +24,18 @@ export interface Status {
   }
   /** Copies that a provider lost and that are on their way to it again; not among the accepted. */
   readonly repairs: { readonly writes: number; readonly bytes: number }
+  /** The local disk. */
   readonly stage: {
     /** Bytes of bodies on local disk that are not released. */
     readonly bytes: number
+    /** `maxStageBytes`. */
     readonly limit: number
+    /** 'poisoned': a write to this disk failed, nothing more is accepted until the directory was closed by all and opened again. */
     readonly journal: 'open' | 'poisoned'
+    /** Sentences for a person about the directory: an overlay that dies with its container, and the like. */
     readonly warnings: readonly string[]
   }
+  /** In the order of the options. */
   readonly providers: readonly {
     readonly name: string
     readonly role: 'primary' | 'secondary' | 'mirror'
@@ -35,6 +43,7 @@ export interface Status {
     readonly reason?: string
     /** What to do about it, for a person. */
     readonly message?: string
+    /** Writes that wait to go to it. */
     readonly pendingWrites: number
     /** The provider's clock minus ours, milliseconds. */
     readonly clockOffsetMs?: number

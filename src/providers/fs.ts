@@ -13,6 +13,7 @@ import { type Found, type Place, treeAt } from './fs/tree.ts'
 import { type Wanted, walk } from './fs/walk.ts'
 import { writingTo } from './fs/write.ts'
 
+/** Which directory. */
 export interface FsOptions {
   /** Absolute path of a directory on a local or mounted disk. It has to be there, and belongs to this provider. */
   readonly root: string

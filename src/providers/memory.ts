@@ -6,6 +6,7 @@ import { systemClock } from '../core/system.ts'
 import { cutRange, verified } from './body.ts'
 import { faultsOf, refuseAnywhere } from './fault.ts'
 
+/** All may be left out. */
 export interface MemoryOptions {
   /** Default `memory:1`, `memory:2`, … in the order in which this process makes them. */
   readonly name?: string

@@ -21,8 +21,10 @@ export interface Reader {
   list(request: ListRequest, signal: AbortSignal | undefined): AsyncIterable<ListEntry>
 }
 
+/** What is known of an object without its body: the same, whoever answers. */
 export interface ObjectInfo {
   readonly key: string
+  /** 32 hex digits; orders the writes to a key. Of an object that Holdfast did not write: made of its last-modified time. */
   readonly version: string
   /** Bytes. */
   readonly size: number
@@ -40,6 +42,7 @@ export interface ObjectInfo {
   readonly metadata: Readonly<Record<string, string>>
 }
 
+/** An object that is being read. Read `body`, or call one of `text` and `bytes`, at most once. */
 export interface StoredObject {
   /** Of the whole object, also where a range was asked for. */
   readonly info: ObjectInfo

@@ -1,5 +1,6 @@
 import type { Clock, Random } from '../core/ports.ts'
 
+/** A clock that only the test moves. */
 export interface ManualClock extends Clock {
   /**
    * Lets this much time pass: wakes sleepers in the order of their times (of the same time: in the order in which they lay down), each at

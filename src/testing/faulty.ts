@@ -15,6 +15,7 @@ import {
   silence,
 } from './faulty/streams.ts'
 
+/** Of `faulty`. */
 export interface FaultyOptions {
   /** For faults that take time, and for the times of calls. Default the machine's. */
   readonly clock?: Clock

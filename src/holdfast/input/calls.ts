@@ -9,11 +9,13 @@ import { checkSignal, flag, oneOf, suggestion, take, whole } from './take.ts'
 /** Longest time that a timer can be set to, in milliseconds: 24 days. */
 export const longestTimerMs = 2_147_483_647
 
+/** Of `get`. */
 export interface GetOptions extends CallOptions {
   /** Half-open, in bytes: start <= byte < end; or the last n bytes. */
   readonly range?: { readonly start: number; readonly end?: number } | { readonly last: number }
 }
 
+/** Of `delete`. */
 export interface DeleteOptions extends CallOptions {
   /** Only that version; else PRECONDITION. */
   readonly if?: { readonly version: string }
@@ -21,6 +23,7 @@ export interface DeleteOptions extends CallOptions {
   readonly ack?: AckLevel
 }
 
+/** Of `list`. */
 export interface ListOptions extends CallOptions {
   /** Default: everything. */
   readonly prefix?: string
@@ -32,6 +35,7 @@ export interface ListOptions extends CallOptions {
 
 /** PUT: create-only unless overwrite; the uploader must send `headers`; then `adopt`. GET: from an up provider that holds the newest version. */
 export interface SignOptions {
+  /** What the bearer may do: read the object, or upload it. */
   readonly method: 'GET' | 'PUT'
   /** 1 to 604,800 (7 days). */
   readonly expiresInSeconds: number
@@ -43,16 +47,19 @@ export interface SignOptions {
   readonly overwrite?: boolean
 }
 
+/** Of `adopt`. */
 export interface AdoptOptions extends CallOptions {
   /** A provider's name. Default: all are asked. */
   readonly from?: string
 }
 
+/** Of `drain` and `replicated`: how much is enough. */
 export interface UntilOptions extends CallOptions {
   /** 'stored' (default): on every provider. 'verified': looked at twice. */
   readonly until?: 'stored' | 'verified'
 }
 
+/** Of `close`. */
 export interface CloseOptions {
   /** Waits so long, in milliseconds, for what is in flight. Default 0. */
   readonly drainMs?: number

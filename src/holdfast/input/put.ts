@@ -12,6 +12,7 @@ import { checkSignal, oneOf, reading, take } from './take.ts'
 /** When a write resolves: on local disk, when one provider has it too, when all have. */
 export type AckLevel = 'local' | 'one' | 'all'
 
+/** Of every call that may take long. */
 export interface CallOptions {
   /** Honoured until the commit starts, then ignored; while waiting for 'one' or 'all' it rejects as ACK_TIMEOUT does. */
   readonly signal?: AbortSignal
@@ -20,6 +21,7 @@ export interface CallOptions {
 /** Storage class, tags, ACL, encryption. This version knows none: anything in it is UNSUPPORTED, field `features`. */
 export type ProviderFeatures = Readonly<Record<string, never>>
 
+/** Of `put` and `copy`: what is kept with the body, and what has to hold. */
 export interface PutOptions extends CallOptions {
   /** A media type. Default `application/octet-stream`. At most 255 characters. */
   readonly contentType?: string

@@ -6,6 +6,7 @@ import { mostBlockBytes, mostSingleShotBytes } from './keys.ts'
 
 /** Makes tokens: any credential of @azure/identity. */
 export interface AzureTokenCredential {
+  /** `expiresOnTimestamp` in ms since 1970. */
   getToken(
     scopes: string | string[],
     options?: object,
@@ -14,6 +15,7 @@ export interface AzureTokenCredential {
 
 /** Where the container is and how to get in: a client, a connection string, or an account with one of key, SAS and credential. */
 export interface AzureOptions {
+  /** Its name: 3 to 63 lower-case letters, digits and single hyphens (Azure's rule). Must be there already. */
   readonly container: string
   /** Only the keys that begin with it, which is left out of them: `photos/`. Default: the whole container. */
   readonly prefix?: string
@@ -23,6 +25,7 @@ export interface AzureOptions {
   readonly client?: BlobServiceClient
   /** As the portal shows it, with an account key or a SAS. */
   readonly connectionString?: string
+  /** The account's name: 3 to 24 lower-case letters and digits. */
   readonly accountName?: string
   /** Base64. */
   readonly accountKey?: string

@@ -4,6 +4,7 @@ import { chunkUnit } from './resumable.ts'
 
 /** Where the bucket is and how to get in. Give a client of your own, or what builds one. */
 export interface GcsOptions {
+  /** Its name. Must be there already. */
   readonly bucket: string
   /** Only the keys that begin with it, which is left out of them: `photos/`. Default: the whole bucket. */
   readonly prefix?: string
@@ -17,7 +18,9 @@ export interface GcsOptions {
   readonly credentials?: NonNullable<StorageOptions['credentials']>
   /** Absolute path of a service account's JSON key file. */
   readonly keyFilename?: string
+  /** A client of google-auth-library that makes the tokens. */
   readonly authClient?: NonNullable<StorageOptions['authClient']>
+  /** Default: what the credentials say. */
   readonly projectId?: string
   /** The project that pays, where the bucket lets the requester pay. */
   readonly userProject?: string

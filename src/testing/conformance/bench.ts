@@ -18,6 +18,7 @@ import {
 } from '../../core/provider.ts'
 import type { Source } from '../../core/source.ts'
 
+/** What to test, with which test runner. */
 export interface ConformanceOptions {
   /** Registers one test: `test` of vitest, node:test, jest, or anything that takes a name and a function. */
   readonly test: (name: string, run: () => Promise<void>) => unknown
@@ -36,14 +37,19 @@ export interface ConformanceOptions {
   readonly timeoutMs?: number
   /** Providers that something is wrong with, as far as they can be made: no such bucket; bad credentials; nobody listening. */
   readonly broken?: {
+    /** In a bucket that does not exist. */
     readonly gone?: () => Promise<Created>
+    /** With credentials that the service refuses. */
     readonly denied?: () => Promise<Created>
+    /** At an address where nobody listens. */
     readonly unreachable?: () => Promise<Created>
   }
 }
 
+/** A provider for one test. */
 export interface Created {
   readonly provider: Provider
+  /** Called when the test is over, however it ended. */
   close?(): Promise<void>
 }
 

@@ -1,5 +1,6 @@
 import type { ErrorCode, Outcome, Reason } from '../../core/errors.ts'
 
+/** The calls of a provider that can go wrong. */
 export type FaultyOperation = 'learn' | 'put' | 'head' | 'get' | 'delete' | 'list' | 'sign' | 'abandon'
 
 /**
@@ -19,6 +20,7 @@ export interface Faults {
   calls?: FaultyCall[]
 }
 
+/** Which calls are treated how. */
 export interface FaultyRule {
   /** Which calls. Default all that this fault can be about. */
   readonly on?: FaultyOperation | readonly FaultyOperation[]
@@ -31,6 +33,7 @@ export interface FaultyRule {
   readonly fault: ProviderFault
 }
 
+/** One thing that goes wrong, and with which calls it can. */
 export type ProviderFault =
   /** Rejects, having done nothing. Default `retryable` as the code says, `outcome` of writes 'rejected'. */
   | {
@@ -71,6 +74,7 @@ export type ProviderFault =
   /** list: nothing. */
   | { readonly kind: 'empty-list' }
 
+/** One call that a faulty provider was asked for. */
 export interface FaultyCall {
   readonly operation: FaultyOperation
   readonly key: string | undefined
