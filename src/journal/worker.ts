@@ -1,4 +1,14 @@
-import { closeSync, existsSync, fsyncSync, openSync, renameSync, rmSync, unlinkSync, writeFileSync } from 'node:fs'
+import {
+  closeSync,
+  existsSync,
+  fsyncSync,
+  openSync,
+  readdirSync,
+  renameSync,
+  rmSync,
+  unlinkSync,
+  writeFileSync,
+} from 'node:fs'
 import { join } from 'node:path'
 import { type MessagePort, parentPort, receiveMessageOnPort, workerData } from 'node:worker_threads'
 import type { Database } from 'better-sqlite3'
@@ -49,6 +59,7 @@ port.on('message', (first: Request) => {
 /** What is no change of rows: opening, locks, closing. */
 const outside = {
   open(): Opened {
+    demandJournal()
     for (const name of ['members.lock', 'replicator.lock', 'journal.sqlite']) makePrivate(join(options.path, name))
     members = fileLock(join(options.path, 'members.lock'))
     const poisoned = existsSync(poisonedPath)
@@ -232,6 +243,16 @@ function checkDatabase(db: Database = database): void {
       `the journal ${journalPath} is damaged (${String(found)}). Keep the directory, do not delete it: the bodies in it may be the only copies`,
       { field: 'journal', rule: 'damaged' },
     )
+}
+
+/** Bodies without a journal were promised by one that is gone: an empty new one would forget them, and collect them. */
+function demandJournal(): void {
+  if (existsSync(journalPath) || readdirSync(join(options.path, 'bodies')).length === 0) return
+  throw new HoldfastError(
+    'CORRUPT',
+    `the journal ${journalPath} is missing, but there are bodies that it promised: put it back; delete nothing, they may be the only copies`,
+    { field: 'journal', rule: 'missing' },
+  )
 }
 
 /** SQLite would let the umask decide who may read. Before any connection of this process: closing a file drops the process's locks on it. */

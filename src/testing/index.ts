@@ -12,3 +12,13 @@ export {
   type ProviderFault,
   throttled,
 } from './faulty/rules.ts'
+export type {
+  Fault,
+  FaultRule,
+  LocalCloud,
+  LocalCloudOptions,
+  LocalCredentials,
+  SeenRequest,
+} from './local/cloud.ts'
+export { type LocalGcsOptions, type Operation as GcsOperation, startLocalGcs } from './local/gcs/start.ts'
+export { startLocalS3 } from './local/s3/index.ts'

@@ -1,4 +1,4 @@
-import { writeFileSync } from 'node:fs'
+import { renameSync, unlinkSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import Database from 'better-sqlite3'
 import { expect, test } from 'vitest'
@@ -224,6 +224,18 @@ test('a journal of another version, of another directory, or damaged is not open
   database.prepare("UPDATE meta SET value = 'another' WHERE name = 'directory'").run()
   await expect(at.open()).rejects.toMatchObject({ code: 'CORRUPT', field: 'directory', rule: 'identity' })
   database.close()
+})
+
+test('a journal that is gone while its bodies are there is not replaced by an empty one (J2, I14)', async () => {
+  await using at = await scene()
+  await (await at.journal()).close()
+  const journal = join(at.path, 'journal.sqlite')
+  renameSync(journal, `${journal}.away`)
+  const body = join(at.path, 'bodies', 'c'.repeat(32))
+  writeFileSync(body, 'promised', { mode: 0o600 })
+  await expect(at.open()).rejects.toMatchObject({ code: 'CORRUPT', field: 'journal', rule: 'missing' })
+  unlinkSync(body)
+  renameSync(`${journal}.away`, journal)
 })
 
 test('changes of another process are heard of', async () => {

@@ -1,0 +1,132 @@
+import { type ChildProcess, spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { afterAll, beforeAll, expect, test } from 'vitest'
+import { bodyFor } from './kill/body.ts'
+import { type Started, startClouds } from './support/clouds.ts'
+
+let started: Started
+let root: string
+beforeAll(async () => {
+  started = await startClouds()
+  root = await mkdtemp(join(tmpdir(), 'holdfast-examples-'))
+})
+afterAll(async () => {
+  await started[Symbol.asyncDispose]()
+  await rm(root, { recursive: true, force: true })
+})
+
+const here = (path: string) => fileURLToPath(new URL(path, import.meta.url))
+
+/** An example as a user would start it, against the local clouds. */
+function run(program: string, directory: string, ...args: readonly string[]): ChildProcess {
+  return spawn(process.execPath, ['--import', here('./support/from-source.ts'), program, ...args], {
+    stdio: ['ignore', 'pipe', 'inherit'],
+    env: {
+      ...process.env,
+      DIRECTORY: join(root, directory),
+      PORT: '0',
+      S3_ENDPOINT: started.s3.endpoint,
+      S3_REGION: 'us-east-1',
+      AWS_ACCESS_KEY_ID: started.s3.credentials.id,
+      AWS_SECRET_ACCESS_KEY: started.s3.credentials.secret,
+      GCS_ENDPOINT: started.gcs.endpoint,
+      GCS_BUCKET: 'photos',
+    },
+  })
+}
+
+async function outputOf(child: ChildProcess): Promise<{ code: number; text: string }> {
+  let text = ''
+  child.stdout?.on('data', (chunk: Buffer) => {
+    text += chunk.toString()
+  })
+  const [code] = (await once(child, 'exit')) as [number]
+  return { code, text }
+}
+
+/** Starts a server example; answers its address, and ends it when the scope ends. */
+async function serve(program: string): Promise<{ url: string } & AsyncDisposable> {
+  const child = run(here(`../examples/${program}`), program)
+  const [line] = (await once(child.stdout as NodeJS.ReadableStream, 'data')) as [Buffer]
+  const port = /listening on (\d+)/.exec(line.toString())?.[1]
+  return {
+    url: `http://127.0.0.1:${port}`,
+    async [Symbol.asyncDispose]() {
+      child.kill('SIGTERM')
+      const [code] = (await once(child, 'exit')) as [number]
+      expect(code).toBe(0)
+    },
+  }
+}
+
+test('the plain script puts a file, reads it back, and has it on both clouds', async () => {
+  const file = join(root, 'cat.jpg')
+  await writeFile(file, bodyFor('cat', 200_000))
+  const { code, text } = await outputOf(run(here('../examples/plain.ts'), 'plain', file))
+  expect(text).toMatch(
+    /acknowledged: cat\.jpg, 200000 bytes, version [0-9a-f]{32}\nread back from \S+: 200000 bytes\non both clouds\n/,
+  )
+  expect(code).toBe(0)
+})
+
+test('the Express example streams uploads and downloads, ranges too, and says what was wrong', async () => {
+  await using server = await serve('express-upload.ts')
+  const body = bodyFor('express', 500_000)
+  const url = `${server.url}/photos/dog.jpg`
+  const put = await fetch(url, { method: 'PUT', body, headers: { 'content-type': 'image/jpeg' } })
+  expect(put.status).toBe(201)
+  expect(await put.json()).toMatchObject({ size: 500_000 })
+  const got = await fetch(url)
+  expect(got.headers.get('content-type')).toBe('image/jpeg')
+  expect(body.equals(new Uint8Array(await got.arrayBuffer()))).toBe(true)
+  const part = await fetch(url, { headers: { range: 'bytes=100-199' } })
+  expect(part.status).toBe(206)
+  expect(part.headers.get('content-range')).toBe('bytes 100-199/500000')
+  expect(body.subarray(100, 200).equals(new Uint8Array(await part.arrayBuffer()))).toBe(true)
+  const refused = await fetch(`${server.url}/photos/a%00b`, { method: 'PUT', body: 'x' })
+  expect(refused.status).toBe(400)
+  expect(await refused.json()).toMatchObject({ code: 'INVALID', field: 'key' })
+  expect((await fetch(url, { method: 'DELETE' })).status).toBe(204)
+  expect((await fetch(url)).status).toBe(404)
+  expect(await (await fetch(`${server.url}/status`)).json()).toMatchObject({ accepted: 2 })
+})
+
+test('the Hono example does the same with web streams', async () => {
+  await using server = await serve('hono-stream.ts')
+  const body = bodyFor('hono', 300_000)
+  const url = `${server.url}/photos/bird.png`
+  const put = await fetch(url, { method: 'PUT', body, headers: { 'content-type': 'image/png' } })
+  expect(put.status).toBe(201)
+  const got = await fetch(url)
+  expect(got.headers.get('content-type')).toBe('image/png')
+  expect(body.equals(new Uint8Array(await got.arrayBuffer()))).toBe(true)
+  expect((await fetch(`${server.url}/photos/nothing`)).status).toBe(404)
+})
+
+test("the README's code runs as it stands", async () => {
+  const readme = await readFile(here('../README.md'), 'utf8')
+  const code = /```ts\n([\s\S]*?)```/.exec(readme)?.[1] ?? ''
+  expect(code).toContain('openHoldfast')
+  // Nothing of it is changed but where the clouds and the directory are, and what an upload is.
+  const program = join(root, 'readme.mts')
+  const local = code
+    .replace("'/var/lib/photos'", JSON.stringify(join(root, 'readme')))
+    .replace("region: 'eu-central-1'", `region: 'us-east-1', endpoint: ${JSON.stringify(started.s3.endpoint)}`)
+    .replace(
+      "bucket: 'photos-copy'",
+      `bucket: 'photos', apiEndpoint: ${JSON.stringify(started.gcs.endpoint)}, projectId: 'local'`,
+    )
+  const around = `const upload = Buffer.alloc(100_000, 7)\n${local}
+    const bytes = await photo?.bytes()
+    await store.drain()
+    await store.close()
+    console.log(photo?.info.contentType, bytes?.byteLength)`
+  await writeFile(program, around)
+  const { code: exit, text } = await outputOf(run(program, 'readme'))
+  expect(text).toBe('image/jpeg 100000\n')
+  expect(exit).toBe(0)
+})
