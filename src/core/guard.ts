@@ -218,7 +218,7 @@ const longestSleepMs = 2 ** 30
 /** Given as the reason where nobody looks at it: an exception of the platform's own costs more than all the rest of a watch. */
 const ended = Symbol('ended')
 
-/** Calls `expired` once, `ms` after the last touch, unless it rests. */
+/** Calls `expired` when `ms` have passed since the last touch, unless it rests; then it rests until the next touch. */
 export function watch(clock: Clock, ms: number, expired: () => void): Watch {
   const stop = new AbortController()
   let due: number | undefined
@@ -238,15 +238,10 @@ export function watch(clock: Clock, ms: number, expired: () => void): Watch {
         due = clock.monotonic() + Math.min(ms, Math.max(1, -left))
         continue
       }
-      end()
+      due = undefined
       expired()
     }
     isAwake = false
-  }
-
-  function end(): void {
-    due = undefined
-    stop.abort(ended)
   }
 
   return {
@@ -261,6 +256,9 @@ export function watch(clock: Clock, ms: number, expired: () => void): Watch {
     rest() {
       due = undefined
     },
-    end,
+    end() {
+      due = undefined
+      stop.abort(ended)
+    },
   }
 }

@@ -9,6 +9,8 @@ import type { LocalBody, ReadDeps, ReadProvider } from './types.ts'
 
 /** A body that nobody reads lets go of its connection after this time. */
 const parkMs = 60_000
+/** A service may hang up on a reader who stayed away for so long, and is not to be blamed. */
+const awayMs = 5_000
 /** Breaks that one body survives: so many, and one more per so many bytes. */
 const leastResumes = 16
 const bytesPerResume = 1_048_576
@@ -44,6 +46,7 @@ export function bodyOf(given: BodyPlan, first: Stretch): ReadableStream<Uint8Arr
   let stretch: Stretch | undefined = first
   let last = first.from
   let at = start
+  let givenAt = deps.clock.monotonic()
   let resumesLeft = leastResumes + Math.floor((end - start) / bytesPerResume)
 
   const park = watch(deps.clock, parkMs, () => {
@@ -72,6 +75,7 @@ export function bodyOf(given: BodyPlan, first: Stretch): ReadableStream<Uint8Arr
   }
 
   async function next(): Promise<Uint8Array> {
+    let wasAway = deps.clock.monotonic() - givenAt > awayMs
     while (true) {
       signal.throwIfAborted()
       stretch ??= await resume(undefined)
@@ -81,7 +85,9 @@ export function bodyOf(given: BodyPlan, first: Stretch): ReadableStream<Uint8Arr
         if (chunk.byteLength > 0) return chunk
       } catch (error) {
         signal.throwIfAborted()
-        current.failed(error)
+        if (wasAway) current.left()
+        else current.failed(error)
+        wasAway = false
         stretch = undefined
         const known = error instanceof HoldfastError ? error : brokenAt(pin, last, at, error)
         if (resumesLeft-- === 0) throw exhausted(pin, at, [known])
@@ -120,6 +126,7 @@ export function bodyOf(given: BodyPlan, first: Stretch): ReadableStream<Uint8Arr
     try {
       const chunk = await next()
       at += chunk.byteLength
+      givenAt = deps.clock.monotonic()
       check?.update(chunk)
       if (at < end) {
         controller.enqueue(chunk)

@@ -10,9 +10,13 @@ import type { CachedBody, Journal, WriteRow } from '../journal/contract.ts'
 export interface Reader {
   /**
    * `undefined`: the primary proved that the key is absent, and so did every other provider that could be reached (with `absence: 'all'`:
-   * every one); or this directory deleted it and no provider knows of that yet. UNAVAILABLE, with every provider's reason in the
-   * message and an AggregateError of them as cause, when nobody could answer. CORRUPT when all who answered gave wrong bytes.
-   * INVALID, field `range`, rule `end`, when the range begins past the end.
+   * every one). Where this directory knows of a version that no delete followed, a 404 of some while others cannot be asked is not
+   * enough, unless a delete marker explains it. A delete of this directory that not all providers have yet needs nobody else's word.
+   *
+   * The local copy comes first while no provider is known to have it, and last, not stale, as long as it is held.
+   *
+   * UNAVAILABLE, with every provider's reason in the message and an AggregateError of them as cause, when nobody could answer. CORRUPT when
+   * all who answered gave wrong bytes. INVALID, field `range`, rule `end`, when the range begins past the end.
    */
   get(key: string, range: ByteRange | undefined, signal: AbortSignal | undefined): Promise<StoredObject | undefined>
   /** As `get`, without the body. */
