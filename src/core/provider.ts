@@ -180,8 +180,12 @@ export interface RemoteObject {
   readonly serverTime: number | undefined
 }
 
-/** Half-open in bytes, or the last n. `start` at or past the end is refused as INVALID/range; `end` past it is cut. */
-export type ByteRange = { readonly start: number; readonly end?: number } | { readonly last: number }
+/** A piece of an object. */
+export type ByteRange =
+  /** In bytes, half-open: start <= byte < end; without `end` to the end. `start` at or past the end is refused as INVALID/range; `end` past it is cut. */
+  | { readonly start: number; readonly end?: number }
+  /** The last so many bytes; all, where there are fewer. */
+  | { readonly last: number }
 
 /** One object, or a piece of it. */
 export interface GetRequest {

@@ -20,6 +20,7 @@ export interface LocalCloud extends AsyncDisposable {
   stop(): Promise<void>
 }
 
+/** What a client of a local cloud signs with. */
 export interface LocalCredentials {
   /** S3: access key id. GCS: client e-mail. */
   readonly id: string
@@ -27,6 +28,7 @@ export interface LocalCredentials {
   readonly secret: string
 }
 
+/** Of `startLocalS3` and `startLocalGcs`. */
 export interface LocalCloudOptions {
   /** Created at the start. */
   readonly buckets?: readonly string[]
@@ -36,11 +38,13 @@ export interface LocalCloudOptions {
   readonly directory?: string
   /** 'own': in a child process. Default 'here'. */
   readonly process?: 'here' | 'own'
+  /** What clients have to sign with. Default: some of its own, see `LocalCloud.credentials`. */
   readonly credentials?: LocalCredentials
   /** Keeps only sizes and digests of bodies, answers reads with zeros: for measuring clients. Default false. */
   readonly discard?: boolean
 }
 
+/** Which requests are treated how. */
 export interface FaultRule {
   /** All that are given must match. */
   readonly match?: {
@@ -58,6 +62,7 @@ export interface FaultRule {
   readonly fault: Fault
 }
 
+/** One thing that goes wrong with a request. */
 export type Fault =
   /** Answers with this status and the service's own error body; `code` as the service names it. */
   | {
@@ -92,7 +97,9 @@ export type Fault =
   /** Listings without entries, from a bucket that has some. */
   | { readonly kind: 'empty-list' }
 
+/** One request that a local cloud was asked. */
 export interface SeenRequest {
+  /** When its head had come, ms since 1970. */
   readonly at: number
   readonly method: string
   /** As on the wire, undecoded. */

@@ -8,6 +8,7 @@ import { gcsProtocol } from './protocol.ts'
 
 export type { Operation } from './route.ts'
 
+/** Of `startLocalGcs`. */
 export interface LocalGcsOptions extends LocalCloudOptions {
   /**
    * The OAuth token that requests must bear, else 401. Default: nobody is asked who they are, as at an emulator; signatures of signed
