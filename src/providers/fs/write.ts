@@ -47,13 +47,13 @@ export function writingTo(
     const draft = join(drafts, randomBytes(16).toString('hex'))
     let isLeft = true
     try {
-      const record = await rejecting(request.key, writeDraft(draft, request, signal))
+      const record = await settling('rejected', request.key, writeDraft(draft, request, signal))
       // Once it has begun it is not stopped: an abort only stops the waiting.
       const turn = turns.alone(async () => {
         signal.throwIfAborted()
-        isLeft = (await rejecting(request.key, publish(draft, place, request.condition))) === 'linked'
+        isLeft = (await publish(draft, place, request.condition)) === 'linked'
       })
-      await unlessAborted(turn, signal)
+      await unlessAborted(settling('rejected', request.key, turn), signal)
       await unlessAborted(sync(place.directories), signal)
       return record
     } finally {
@@ -144,7 +144,11 @@ export function writingTo(
     condition: PutCondition | undefined,
   ): Promise<'moved' | 'linked'> {
     const move = async (): Promise<'moved'> => {
-      await calls.run(() => rename(draft, place.path))
+      await settling(
+        'unknown',
+        place.key,
+        calls.run(() => rename(draft, place.path)),
+      )
       return 'moved'
     }
     if (!(await tree.isThere(place.directories))) await tree.makeDirectory(place.directories)
@@ -161,11 +165,20 @@ export function writingTo(
       await calls.run(() => link(draft, place.path))
       return 'linked'
     } catch (error) {
-      if (errno(error) === 'EEXIST') throw faults.condition(place.key, error)
-      if (!withoutLinks.has(errno(error))) throw error
-      if ((await tree.look(place)) !== undefined) throw faults.condition(place.key, error)
-      return await move()
+      const code = errno(error)
+      // A network mount may ask twice, and be told the second time that its own link is there.
+      if (code === 'EEXIST' && (await isSameFile(draft, place.path))) return 'linked'
+      if (code === 'EEXIST') throw faults.condition(place.key, error)
+      if (!withoutLinks.has(code)) throw await explained(error, { key: place.key, outcome: 'unknown' })
     }
+    // No hard links here: then nobody else's turn has to do.
+    if ((await tree.look(place)) !== undefined) throw faults.condition(place.key)
+    return await move()
+  }
+
+  async function isSameFile(one: string, other: string): Promise<boolean> {
+    const [a, b] = [await calls.run(() => lstat(one)), await calls.run(() => lstat(other))]
+    return a.dev === b.dev && a.ino === b.ino
   }
 
   async function remove(key: string, token: string | undefined, signal: AbortSignal): Promise<void> {
@@ -174,13 +187,13 @@ export function writingTo(
       signal.throwIfAborted()
       if (!(await tree.isThere(place.directories))) return await nearest(place.directories)
       if (token !== undefined) {
-        const there = await rejecting(key, tree.look(place))
+        const there = await tree.look(place)
         if (there !== undefined && there.record.token !== token) throw faults.condition(key)
       }
-      await tree.remove(place.path)
+      await settling('unknown', key, tree.remove(place.path))
       return await tree.prune(place.directories)
     })
-    const left = await unlessAborted(turn, signal)
+    const left = await unlessAborted(settling('rejected', key, turn), signal)
     // Also where nothing was found: an earlier try may have ended before this.
     await unlessAborted(sync(left), signal)
   }
@@ -191,12 +204,12 @@ export function writingTo(
     return left
   }
 
-  /** What failed before the name was changed did not happen. */
-  async function rejecting<T>(key: string, work: Promise<T>): Promise<T> {
+  /** What failed before a name was changed did not happen; of the change itself nobody knows. */
+  async function settling<T>(outcome: 'rejected' | 'unknown', key: string, work: Promise<T>): Promise<T> {
     try {
       return await work
     } catch (error) {
-      throw await explained(error, { key, outcome: 'rejected' })
+      throw await explained(error, { key, outcome })
     }
   }
 
