@@ -1,15 +1,26 @@
 import { randomBytes } from 'node:crypto'
-import { setTimeout as wait } from 'node:timers/promises'
 import type { Clock, Random } from './ports.ts'
 
 /** The machine's own clock. Its sleeps do not keep the process alive. */
 export const systemClock: Clock = {
   now: () => Date.now(),
   monotonic: () => performance.now(),
+  // By hand: the sleep of node:timers makes an error of its own for each abort, which was a tenth of the price of a small read.
   sleep: (ms, signal) =>
-    wait(ms, undefined, { ref: false, ...(signal === undefined ? {} : { signal }) }).catch(error => {
-      signal?.throwIfAborted()
-      throw error
+    new Promise((resolve, reject) => {
+      if (signal?.aborted === true) {
+        reject(signal.reason)
+        return
+      }
+      const abort = () => {
+        clearTimeout(timer)
+        reject(signal?.reason)
+      }
+      const timer = setTimeout(() => {
+        signal?.removeEventListener('abort', abort)
+        resolve()
+      }, ms).unref()
+      signal?.addEventListener('abort', abort, { once: true })
     }),
 }
 
