@@ -3,7 +3,7 @@ import { hasRgw, type Rgw, startRgw } from '../servers/rgw.ts'
 import { putOf } from './s3-recorder.ts'
 import { createBucket, mebibyte, openS3, testPlain } from './s3-suite.ts'
 
-describe.skipIf(!hasRgw())('on Ceph', () => {
+describe('on Ceph', { skip: !hasRgw(), meta: { reason: 'Ceph is not installed here' } }, () => {
   let rgw: Rgw
 
   beforeAll(async () => {
