@@ -37,7 +37,7 @@ let made = 0
 
 /** Keeps objects in this process, and forgets them with it. For tests, and as the shortest example of a provider. */
 export function memory(options: MemoryOptions = {}): Provider {
-  const name = options.name ?? `memory:${++made}`
+  const { name = `memory:${++made}` } = options
   const clock = options.clock ?? systemClock
   const faults = faultsOf(name)
   const objects = new Map<string, Stored>()
@@ -51,7 +51,7 @@ export function memory(options: MemoryOptions = {}): Provider {
   return {
     name,
     kind: 'memory',
-    location: name.startsWith('memory:') ? name : `memory:${name}`,
+    location: options.name === undefined ? name : `memory:named:${name}`,
     limits: { objectBytes: 5 * 2 ** 40, keyBytes, metadata: { bytes: 8192, holds: () => true } },
     capabilities,
 

@@ -51,7 +51,7 @@ test('keys go in and come out without the prefix, and lie under it', async () =>
 test('it says where it is, and what is left of the limits', () => {
   const bucket = memory({ name: 'bucket' })
   const inside = prefixed(bucket, 'é/')
-  expect(inside).toMatchObject({ name: 'bucket/é/', kind: 'memory', location: 'memory:bucket/é/' })
+  expect(inside).toMatchObject({ name: 'bucket/é/', kind: 'memory', location: 'memory:named:bucket/é/' })
   expect(prefixed(bucket, 'é/', { name: 'mine' }).name).toBe('mine')
   expect(inside.limits.keyBytes).toBe(1021)
   expect(inside.refuseKey('k'.repeat(1021))).toBeUndefined()

@@ -37,7 +37,7 @@ export interface OpenFile extends Found {
 }
 
 /** A directory with what is in it: plain files and directories, nothing else. */
-export interface Names {
+interface Names {
   readonly files: readonly string[]
   readonly directories: readonly string[]
 }

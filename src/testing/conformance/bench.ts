@@ -73,7 +73,7 @@ export interface Bench {
   list(request: Partial<ListRequest>): Promise<RemoteEntry[]>
 }
 
-export interface PutMore {
+interface PutMore {
   readonly headers?: ContentHeaders
   readonly metadata?: Readonly<Record<string, string>>
   readonly condition?: PutCondition

@@ -308,7 +308,7 @@ interface Running {
 }
 
 function start(root: string, what: string, count: number): Running {
-  const script = fileURLToPath(new URL('./writer.ts', import.meta.url))
+  const script = fileURLToPath(new URL('./child.ts', import.meta.url))
   const child = spawn(process.execPath, [script, root, what, String(count)], { stdio: ['ignore', 'pipe', 'inherit'] })
   const lines: string[] = []
   createInterface({ input: child.stdout as NodeJS.ReadableStream }).on('line', line => lines.push(line))

@@ -1,5 +1,5 @@
 /**
- * A process that writes to a root, for tests that need several: `node writer.ts <root> <what> <count>`. Says one line per thing done.
+ * A process that writes to a root, for tests that need several: `node child.ts <root> <what> <count>`. Says one line per thing done.
  */
 import { digestsOf } from '../../../src/core/digest.ts'
 import { HoldfastError } from '../../../src/core/errors.ts'
