@@ -13,8 +13,10 @@ export interface BucketCheck {
 
 interface Round {
   readonly answer: Promise<Verdict | undefined>
+  /** Who wants to know. */
   waiting: number
-  stop(): void
+  /** Nobody wants to know any more. */
+  drop(): void
 }
 
 export function bucketCheck(target: Target): BucketCheck {
@@ -24,20 +26,22 @@ export function bucketCheck(target: Target): BucketCheck {
 
   function begin(before: Promise<unknown>): Round {
     const controller = new AbortController()
-    const round: Round = {
-      waiting: 0,
-      stop: () => controller.abort(),
-      answer: before.then(() => {
-        running = round
-        if (next === round) next = undefined
-        return headBucket(target, controller.signal)
-      }),
+    const ask = async (): Promise<Verdict | undefined> => {
+      await before
+      controller.signal.throwIfAborted()
+      next = undefined
+      running = round
+      try {
+        return await headBucket(target, controller.signal)
+      } finally {
+        running = undefined
+      }
     }
-    const end = (): void => {
-      if (running === round) running = undefined
+    const drop = (): void => {
       if (next === round) next = undefined
+      controller.abort(left)
     }
-    round.answer.then(end, end)
+    const round: Round = { waiting: 0, answer: ask(), drop }
     return round
   }
 
@@ -51,12 +55,13 @@ export function bucketCheck(target: Target): BucketCheck {
         return await unlessAborted(round.answer, signal)
       } finally {
         round.waiting--
-        // Nobody wants to know any more.
-        if (round.waiting === 0) round.stop()
+        if (round.waiting === 0) round.drop()
       }
     },
   }
 }
+
+const left = new Error('nobody waits for the answer any more')
 
 async function headBucket(target: Target, signal: AbortSignal): Promise<Verdict | undefined> {
   const command = new target.sdk.HeadBucketCommand({ Bucket: target.bucket })

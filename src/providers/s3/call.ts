@@ -54,6 +54,9 @@ export type Command<Input extends ServiceInputTypes, Output extends ServiceOutpu
   ServiceOutputTypes
 >
 
+/** Made once: a reason of its own for each call would cost more than the call. */
+const over = new Error('the call is over')
+
 const mostErrorBytes = 65_536
 /** A page of a listing has a thousand keys of at most 1,024 bytes, each written with three. */
 const mostAnswerBytes = 16 * 2 ** 20
@@ -89,17 +92,17 @@ export async function ask<Input extends ServiceInputTypes, Output extends Servic
     if (asking.isSent?.() === false) {
       return refusal(protocolError(faults, asking, `got ${answer.status} before all of the body was sent`))
     }
-    return { ...answer, output, begins: seen.body ?? '', letGo: () => inner.abort() }
+    return { ...answer, output, begins: seen.body ?? '', letGo: () => inner.abort(over) }
   } catch (error) {
     signal.throwIfAborted()
-    inner.abort()
+    inner.abort(over)
     if (seen.isTooLong === true) return refusal(protocolError(faults, asking, 'got an answer without end'))
     return { refused: judge(faults, error, asking, seen.answer) }
   }
 
   /** What is left of the request, or of the answer, is of no use. Does nothing where both are at their end. */
   function refusal(error: Verdict['error']): Refusal {
-    inner.abort()
+    inner.abort(over)
     return { refused: { error, status: seen.answer?.status, code: undefined, spoke: false } }
   }
 }

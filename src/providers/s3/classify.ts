@@ -289,13 +289,16 @@ function answerOf(error: unknown): Seen | undefined {
 }
 
 /** No answer at all: the connection, TLS, the credentials, or the request itself. */
-function unanswered(faults: Faults, error: unknown, purpose: Purpose): Verdict {
+function unanswered(faults: Faults, thrown: unknown, purpose: Purpose): Verdict {
+  // What fetch throws says nothing; its cause does.
+  const isWrapped = thrown instanceof TypeError && thrown.cause instanceof Error
+  const error = isWrapped ? thrown.cause : thrown
   const meaning = brokenMeaning(error)
   const { message, code = 'without a word' } = (error ?? {}) as NodeJS.ErrnoException
   const words = cleanText(typeof message === 'string' && message !== '' ? message : code)
   const hint = meaning.reason === 'CREDENTIALS' ? '; no usable credentials were found' : ''
   return {
-    error: errorOf(faults, purpose, meaning, `failed: ${words}${hint}`, { cause: cleanCause(error) }),
+    error: errorOf(faults, purpose, meaning, `failed: ${words}${hint}`, { cause: cleanCause(thrown) }),
     status: undefined,
     code: undefined,
     spoke: false,

@@ -108,7 +108,8 @@ async function goOn(
   const { key, source, condition } = request
   const sent = await sendParts(target, request, upload, signal)
   if (sent === undefined) return undefined
-  if (condition !== undefined && target.dialect().quirks['parts-condition'] !== 'atomic') {
+  if (condition !== undefined && !isHeldAtEnd(target)) {
+    // Not atomic: another write may come between this look and the end. "parts-condition" says so to whoever cares.
     const found = await head(key, signal)
     if (found?.token !== ('absent' in condition ? undefined : condition.token)) {
       await tryAbandon(target, key, upload.id, signal)
@@ -131,6 +132,11 @@ async function goOn(
   const isGone = condition !== undefined && status === 404 && code === 'NoSuchKey'
   if (error.code === 'PRECONDITION' || isGone) await tryAbandon(target, key, upload.id, signal)
   throw isGone ? target.faults.condition(key, error.cause) : error
+}
+
+/** Whether the service holds conditions when an upload is completed, as it does when an object is put. */
+function isHeldAtEnd(target: Target): boolean {
+  return target.dialect().quirks['parts-condition'] === 'atomic'
 }
 
 /** All parts are there. */
@@ -285,7 +291,8 @@ async function complete(
   const checksum: Record<string, string> = upload.hasCrc32c
     ? { 'x-amz-checksum-crc32c': hexToBase64(source.crc32c), 'x-amz-checksum-type': 'FULL_OBJECT' }
     : {}
-  const headers = { ...putCondition(condition, key, target.dialect(), faults), ...checksum }
+  const held = isHeldAtEnd(target) ? putCondition(condition, key, target.dialect(), faults) : {}
+  const headers = { ...held, ...checksum }
   const speaks = (_answer: unknown, body: string): boolean => /<CompleteMultipartUploadResult[\s>]/.test(body)
   const answer = await ask(target, command, { ...purposeOf('end of an upload', key), headers, speaks }, signal)
   if (answer.refused === undefined && !speaks(undefined, answer.begins)) {

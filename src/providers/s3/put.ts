@@ -74,7 +74,7 @@ export function attributes(
 }
 
 /** A checksum that the service compares, where it is not known to stumble over it. */
-export function digestHeader(crc32c: string, dialect: Dialect): Readonly<Record<string, string>> {
+function digestHeader(crc32c: string, dialect: Dialect): Readonly<Record<string, string>> {
   const { crc32c: quirk } = dialect.quirks
   return quirk === 'checked' || quirk === 'ignored' ? { 'x-amz-checksum-crc32c': hexToBase64(crc32c) } : {}
 }
@@ -95,7 +95,7 @@ function stored(target: Target, answer: Answer<unknown>, { key, source }: PutReq
  * What the answer proves of the whole body. The service repeats a checksum only after it compared it; an ETag that is the MD5 of the body
  * was computed from the bytes that came. An ETag that should be the MD5 and is another one: other bytes were stored.
  */
-export function proofOf(
+function proofOf(
   { faults, dialect }: Target,
   headers: Readonly<Record<string, string>>,
   etag: string,
