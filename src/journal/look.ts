@@ -182,5 +182,3 @@ export function look(database: Database) {
     dataVersion: (): number => dataVersion.get() ?? 0,
   }
 }
-
-export type Look = ReturnType<typeof look>

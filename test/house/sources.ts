@@ -97,11 +97,6 @@ export function isTree(value: unknown): value is Tree {
   return typeof value === 'object' && value !== null && typeof (value as Tree).type === 'string'
 }
 
-/** `12` for the offset of something in the twelfth line. */
-export function lineAt(file: SourceFile, offset: number): number {
-  return file.text.slice(0, offset).split('\n').length
-}
-
 /** The name of what is read from an object: `put` of `a.put` and of `a['put']`. */
 export function memberName(node: Tree): string | undefined {
   if (node.type !== 'MemberExpression') return undefined
