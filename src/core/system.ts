@@ -1,6 +1,9 @@
 import { randomBytes } from 'node:crypto'
 import type { Clock, Random } from './ports.ts'
 
+/** Node's timers take no more, and fire at once where they are given more. */
+const longestTimerMs = 2 ** 31 - 1
+
 /** The machine's own clock. Its sleeps do not keep the process alive. */
 export const systemClock: Clock = {
   now: () => Date.now(),
@@ -16,10 +19,13 @@ export const systemClock: Clock = {
         clearTimeout(timer)
         reject(signal?.reason)
       }
-      const timer = setTimeout(() => {
-        signal?.removeEventListener('abort', abort)
-        resolve()
-      }, ms).unref()
+      const timer = setTimeout(
+        () => {
+          signal?.removeEventListener('abort', abort)
+          resolve()
+        },
+        Math.min(ms, longestTimerMs),
+      ).unref()
       signal?.addEventListener('abort', abort, { once: true })
     }),
 }

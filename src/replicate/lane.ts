@@ -112,6 +112,7 @@ export function openLane(deps: LaneDeps): Lane {
       if (admission.serverTime !== undefined) target.skew.offsetMs = admission.serverTime - clock.now()
       await lease.learnt(id, { identity: admission.identity, capabilities: admission.capabilities })
       isAdmitted = true
+      if (probes > 0) limiter.restart()
       probes = 0
       await lease.hurry(id)
       await tellHealth({ state: 'up' })
@@ -131,8 +132,9 @@ export function openLane(deps: LaneDeps): Lane {
   }
 
   async function pump(): Promise<void> {
-    start()
+    // First: a provider that just came back is to be given little, not what it bore before.
     await syncHealth()
+    start()
     const now = clock.now()
     const next = lease.nextAt(id)
     const until = next === undefined ? Number.POSITIVE_INFINITY : Math.max(next - now, 0)
@@ -476,7 +478,9 @@ export function openLane(deps: LaneDeps): Lane {
         ? { state }
         : { state, message: why.message, ...(why.reason === undefined ? {} : { reason: why.reason }) },
     )
-    if (wasDown && state === 'up') await lease.hurry(id)
+    if (!wasDown || state !== 'up') return
+    limiter.restart()
+    await lease.hurry(id)
   }
 }
 

@@ -56,6 +56,31 @@ test('a network that is down opens the breaker, shows in status, and drains by i
   expect((await store.status()).providers[0]?.state).toBe('up')
 }, 60_000)
 
+test('a provider that comes back is given one thing, then two: never all that waits at once (P7)', async () => {
+  await using directory = await testDirectory()
+  const { faults, inner, a, b } = pair()
+  const store = await directory.open([a, b], { replication: { concurrency: 64 } })
+  // It bears 64 at once, and was given them.
+  faults.rules = [{ on: 'put', fault: { kind: 'slow', ms: 10 } }]
+  await Promise.all(Array.from({ length: 2_000 }, (_, i) => store.put(`k${i % 500}/${i}`, `body ${i}`)))
+  await store.drain()
+  faults.rules = [{ fault: outage }]
+  await Promise.all(Array.from({ length: 300 }, (_, i) => store.put(`k${i}`, `body ${i}`)))
+  await eventually(async () => (await store.status()).providers[0]?.state === 'down')
+  faults.calls = []
+  faults.rules = [{ on: 'put', fault: { kind: 'slow', ms: 30 } }]
+  const startsWithin = (ms: number) => {
+    const puts = (faults.calls ?? []).filter(({ operation, state }) => operation === 'put' && state === 'resolved')
+    const first = puts[0]?.at ?? Number.POSITIVE_INFINITY
+    return puts.filter(({ at }) => at < first + ms).length
+  }
+  await store.drain()
+  expect((await keysOf(inner)).length).toBe(2_300)
+  // The probe, a few last tries of what was in flight when it went down, then rounds of 1, 2, 4 …: never 64 at once.
+  expect(startsWithin(25)).toBeLessThanOrEqual(8)
+  expect(startsWithin(90)).toBeLessThanOrEqual(32)
+}, 60_000)
+
 test('a closed account blocks the provider with its reason, counts what it is owed as blocked, and goes on when it is open again (P8)', async () => {
   await using directory = await testDirectory()
   const { faults, inner, a, b } = pair()
