@@ -283,6 +283,26 @@ describe('absence', () => {
     expect(await provider.head('d', signal)).toBeUndefined()
   })
 
+  test('who leaves while the question is still to be asked does not take it away from who comes then', async () => {
+    let answersBucket = false
+    server.answer = async (request, response, seen) => {
+      if (seen.url !== '/main/') return gone(request, response, seen)
+      await vi.waitUntil(() => answersBucket || response.destroyed, { timeout: 10_000 })
+      return reply(200, named)(request, response, seen)
+    }
+    const first = provider.head('a', signal)
+    await vi.waitFor(() => expect(server.requests.at(-1)?.url).toBe('/main/'))
+    const stop = new AbortController()
+    const second = errorOf(provider.head('b', stop.signal))
+    await new Promise(resolve => setTimeout(resolve, 50))
+    stop.abort(new Error('gone'))
+    expect(await second).toMatchObject({ message: 'gone' })
+    const third = provider.head('c', signal)
+    await new Promise(resolve => setTimeout(resolve, 50))
+    answersBucket = true
+    expect(await Promise.all([first, third])).toEqual([undefined, undefined])
+  })
+
   test('a key that may not ask for the bucket asks for the object instead', async () => {
     server.answer = byMethod({ 'HEAD /main/k': gone, 'HEAD /main/': reply(403, named), GET: refuse(404, 'NoSuchKey') })
     expect(await provider.head('k', signal)).toBeUndefined()
@@ -385,6 +405,22 @@ describe('no answer', () => {
       reason: 'CREDENTIALS',
       outcome: 'rejected',
     })
+  })
+
+  test('a region that nobody said', async () => {
+    vi.stubEnv('AWS_REGION', undefined)
+    vi.stubEnv('AWS_CONFIG_FILE', '/nonexistent')
+    vi.stubEnv('AWS_SHARED_CREDENTIALS_FILE', '/nonexistent')
+    try {
+      const amazon = s3({ bucket: 'main', credentials: secrets })
+      expect(await errorOf(amazon.put(putOf('k', 'body'), signal))).toMatchObject({
+        code: 'DENIED',
+        reason: 'REGION',
+        outcome: 'rejected',
+      })
+    } finally {
+      vi.unstubAllEnvs()
+    }
   })
 
   test('TLS and other errors of Node, by their codes', () => {

@@ -257,7 +257,7 @@ function hintOf({ reason }: Meaning, code: string | undefined, { headers }: Seen
 
 /** Where the bucket is, as far as the answer says so. */
 function regionOf(headers: Readonly<Record<string, string>>, error: unknown): string | undefined {
-  const said = headers['x-amz-bucket-region'] ?? (error as { Region?: unknown }).Region
+  const said = headers['x-amz-bucket-region'] ?? ((error ?? {}) as { Region?: unknown }).Region
   return typeof said === 'string' && /^[a-z0-9-]{1,40}$/.test(said) ? said : undefined
 }
 
@@ -274,7 +274,7 @@ const unnamed = new Set([
 ])
 
 function codeOf(error: unknown): string | undefined {
-  const { Code, name, $fault } = error as { Code?: unknown; name?: unknown; $fault?: unknown }
+  const { Code, name, $fault } = (error ?? {}) as { Code?: unknown; name?: unknown; $fault?: unknown }
   const code = typeof Code === 'string' ? Code : $fault === undefined ? undefined : name
   return typeof code === 'string' && /^[A-Za-z][\w.]{0,79}$/.test(code) && !unnamed.has(code) ? code : undefined
 }
@@ -314,13 +314,14 @@ function brokenMeaning(error: unknown): Meaning {
   const message = error instanceof Error ? error.message : ''
   if (typeof name === 'string' && /^(Credentials|Token)ProviderError$|^(SSO|Sso).*Exception$/.test(name))
     return credentials
-  if (/region is missing|^invalid region/i.test(message)) return region
+  if (/^(region (is missing|not accepted)|invalid region)/i.test(message)) return region
   if (name === 'EndpointError') return region
   const syscalls = error instanceof AggregateError ? error.errors.map(each => each?.syscall) : [syscall]
   const isConnecting = syscalls.every(each => each === 'connect' || each === 'getaddrinfo')
   if (typeof code === 'string') {
     if (tlsCodes.test(code)) return rejected('DENIED', 'TLS')
     if (isConnecting || neverConnected.has(code)) return rejected('UNAVAILABLE', 'NETWORK')
+    if (/before secure TLS connection/.test(message)) return rejected('UNAVAILABLE', 'NETWORK')
     if (code.startsWith('HPE_')) return unsettled('PROTOCOL')
     if (code === 'ERR_INVALID_CHAR' || code === 'ERR_HTTP_INVALID_HEADER_VALUE') return refused
     if (/^E[A-Z]+$|^ERR_(HTTP2|STREAM)_/.test(code)) return unsettled('NETWORK')
