@@ -102,11 +102,22 @@ export function holdfast(deps: HoldfastDeps): Holdfast {
   const demandOpen = () => {
     if (closed !== undefined) throw closedError()
   }
+  let isPoisonTold = false
+  const tellPoison = (error: unknown) => {
+    if (isPoisonTold || !(error instanceof HoldfastError) || error.rule !== 'poisoned') return
+    isPoisonTold = true
+    events.emit('poisoned', { message: error.message })
+  }
   /** What was begun before `close` may end, as far as `drainMs` allows. */
   const begin = <T>(call: () => Promise<T>): Promise<T> => {
     const running = (async () => {
       demandOpen()
-      return call()
+      try {
+        return await call()
+      } catch (error) {
+        tellPoison(error)
+        throw error
+      }
     })()
     inFlight.add(running)
     const forget = () => {

@@ -45,6 +45,8 @@ export interface Journal {
 
   /** Moves the clock past a version seen at a provider, so that later writes are newer. */
   observe(version: Version): Promise<void>
+  /** A body in the cache was used: it goes after those that were not. */
+  touch(key: string): Promise<void>
 
   close(): Promise<void>
 }
@@ -75,8 +77,8 @@ export interface Lease {
   hurry(provider: number): Promise<void>
   /** Blocked replicas of this provider (for these reasons, or all) wait again. Answers how many. */
   unblock(provider: number, reasons?: readonly Reason[]): Promise<number>
-  /** A newer write was found at a provider: this one needs to go nowhere any more. */
-  overtaken(seq: number): Promise<void>
+  /** A newer write was found at a provider: this one needs to go nowhere any more, and later ones are newer than that. */
+  overtaken(seq: number, by: Version): Promise<void>
   saveUpload(seq: number, provider: number, upload: string | undefined): Promise<void>
   /** The primary decided: the write is now as any other, with this evidence there; or it is refused, and its body dropped. */
   decide(seq: number, decision: Decision): Promise<void>

@@ -242,6 +242,10 @@ export function ledger(database: Database, writer: string, bodies: string) {
       raiseHighest(version)
     },
 
+    touch(key: string, now: number): void {
+      sql('UPDATE cached SET used_at = ? WHERE key = ?').run(now, key)
+    },
+
     takeLease(): number {
       addMeta.run(1, 'lease')
       // What the last holder knew of the providers' health is not known of now.
@@ -309,8 +313,9 @@ export function ledger(database: Database, writer: string, bodies: string) {
       return wanted.length
     },
 
-    overtaken(token: number, seq: number): void {
+    overtaken(token: number, seq: number, by: Version): void {
       requireLease(token)
+      raiseHighest(by)
       const write = getWrite.get(seq)
       if (write?.state === 'open') supersede(seq, write.origin)
     },

@@ -102,7 +102,7 @@ function connect(
     block: (seq, provider, reason, message) => tell('block', token, seq, provider, reason, message),
     hurry: provider => tell('hurry', token, provider),
     unblock: (provider, reasons) => change('unblock', token, provider, reasons) as Promise<number>,
-    overtaken: seq => tell('overtaken', token, seq),
+    overtaken: (seq, by) => tell('overtaken', token, seq, by),
     saveUpload: (seq, provider, upload) => tell('saveUpload', token, seq, provider, upload),
     decide: (seq, decision) => tell('decide', token, seq, decision, clock.now()),
     releasable: looking.releasable,
@@ -140,6 +140,7 @@ function connect(
       return token === undefined ? undefined : leaseOf(token)
     },
     observe: version => tell('observe', version),
+    touch: key => tell('touch', key, clock.now()),
     async close() {
       if (closed) return
       closed = true

@@ -304,7 +304,7 @@ export function openLane(deps: LaneDeps): Lane {
       emit('foreign', { key: write.key, provider: provider.name, modifiedAt: foreignAt })
       if (options.foreign === 'adopt') await deps.adopt(write.key, provider.name, signal)
     }
-    await lease.overtaken(write.seq)
+    await lease.overtaken(write.seq, by)
     emit('superseded', { key: write.key, version: write.version, provider: provider.name, by })
   }
 
