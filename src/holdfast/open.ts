@@ -187,11 +187,11 @@ async function assemble(
       // Worth nothing if it fails: the next read sees the version again.
       journal.observe(version).catch(() => {})
     },
-    emit: (event, payload) => {
-      emitAny(event, payload)
-      // Worth nothing if it fails: the next eviction may take this one a little early.
-      if (event === 'stale' && payload.from === 'local') journal.touch(payload.key).catch(() => {})
-    },
+    emit: emitAny,
+  })
+  told.on('stale', ({ key, from }) => {
+    // Worth nothing if it fails: the next eviction may take this one a little early.
+    if (from === 'local') journal.touch(key).catch(() => {})
   })
   const { run, concurrency, maxRequestsPerSecond } = options.replication
   const replicator =
