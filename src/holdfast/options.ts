@@ -2,7 +2,7 @@ import { isAbsolute, parse, resolve } from 'node:path'
 import { HoldfastError, invalid, shown } from '../core/errors.ts'
 import type { Provider } from '../core/provider.ts'
 import { longestTimerMs } from './input/calls.ts'
-import { checkProvider, demandApart } from './input/providers.ts'
+import { checkProvider, demandApart, demandOutside } from './input/providers.ts'
 import { type AckLevel, checkAck } from './input/put.ts'
 import { flag, oneOf, reading, take, whole } from './input/take.ts'
 
@@ -132,8 +132,8 @@ const dayMs = 86_400_000
 
 /**
  * Looks at the options alone: no disk, no network. INVALID, field the option (`reads.idleMs` for one inside another): rule `type`,
- * `missing`, `unknown` (with a suggestion), `value`, `range`; of `directory` also `relative`, `root`, `unicode`; of providers also
- * `duplicate`, `overlap`, `name`. UNSUPPORTED for what a later version brings. TypeError where the options are no object, or what
+ * `missing`, `unknown` (with a suggestion), `value`, `range`; of `directory` also `relative`, `root`, `unicode`, `overlap` (with the root
+ * of a provider); of providers also `duplicate`, `overlap`, `name`. UNSUPPORTED for what a later version brings. TypeError where the options are no object, or what
  * should be a provider is none.
  */
 export function checkOptions(options: unknown): CheckedOptions {
@@ -141,7 +141,7 @@ export function checkOptions(options: unknown): CheckedOptions {
   const given = take(options, names, 'openHoldfast')
   const directory = checkDirectory(given.directory)
   const disk = oneOf('disk', given.disk, ['durable', 'ephemeral'], 'durable')
-  const providers = checkProviders(given.primary, given.secondary, given.mirrors)
+  const providers = checkProviders(directory, given.primary, given.secondary, given.mirrors)
   const maxStageBytes = wholeOr('maxStageBytes', given.maxStageBytes, 1, mostBytes, 10 * 2 ** 30)
   const tombstoneDays = wholeOr('tombstoneDays', given.tombstoneDays, 1, 36_500, 90)
   demandNow('keys', oneOf('keys', given.keys, ['strict', 'encode'], 'strict') === 'strict')
@@ -239,7 +239,12 @@ function checkDirectory(directory: unknown): string {
   return path
 }
 
-function checkProviders(primary: unknown, secondary: unknown, mirrors: unknown): CheckedOptions['providers'] {
+function checkProviders(
+  directory: string,
+  primary: unknown,
+  secondary: unknown,
+  mirrors: unknown,
+): CheckedOptions['providers'] {
   for (const [field, value] of Object.entries({ primary, secondary })) {
     if (value === undefined) throw invalid(field, 'missing', `${field} is missing: a provider, such as s3({ bucket })`)
   }
@@ -250,11 +255,13 @@ function checkProviders(primary: unknown, secondary: unknown, mirrors: unknown):
   const first = checkProvider('primary', primary)
   const second = checkProvider('secondary', secondary)
   const more = others.map((mirror, index) => checkProvider(`mirrors[${index}]`, mirror))
-  demandApart([
+  const placed = [
     { field: 'primary', provider: first },
     { field: 'secondary', provider: second },
     ...more.map((provider, index) => ({ field: `mirrors[${index}]`, provider })),
-  ])
+  ]
+  demandApart(placed)
+  demandOutside(directory, placed)
   return [first, second, ...more]
 }
 

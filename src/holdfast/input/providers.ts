@@ -87,6 +87,26 @@ export function demandApart(placed: readonly { readonly field: string; readonly 
   }
 }
 
+/**
+ * A `fs` provider's root is none that the store's own directory lies in, nor the other way round: else each would list, sweep and keep
+ * private what is the other's, and one disk would hold both copies. By the paths as they are written: links are not followed.
+ * INVALID, field `directory`, rule `overlap`.
+ */
+export function demandOutside(
+  directory: string,
+  placed: readonly { readonly field: string; readonly provider: Provider }[],
+): void {
+  for (const { field, provider } of placed) {
+    const root = provider.kind === 'fs' && provider.location.startsWith('fs:') ? provider.location.slice(3) : undefined
+    if (root === undefined || !(directory === root || liesIn(directory, root) || liesIn(root, directory))) continue
+    throw invalid(
+      'directory',
+      'overlap',
+      `directory ${shown(directory)} and the root of ${field} (${shown(root)}) overlap: each would sweep what is the other's; put them side by side`,
+    )
+  }
+}
+
 /** A location under another, by text: `…/bucket/photos/` in `…/bucket`, but not `…/bucket-2`. */
 function liesIn(inner: string, outer: string): boolean {
   return inner.startsWith(outer.endsWith('/') ? outer : `${outer}/`)
