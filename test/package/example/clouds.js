@@ -8,8 +8,8 @@ import { startLocalGcs, startLocalS3 } from 'holdfast/testing'
 
 // Clouds in processes of their own: the packed files that they are made of must be there too.
 const buckets = ['photos']
-await using amazon = await startLocalS3({ buckets, process: 'own' })
-await using google = await startLocalGcs({ buckets, process: 'own' })
+const amazon = await startLocalS3({ buckets, process: 'own' })
+const google = await startLocalGcs({ buckets, process: 'own' })
 
 const home = await mkdtemp(join(import.meta.dirname, 'store-'))
 const { id: accessKeyId, secret: secretAccessKey } = amazon.credentials
@@ -26,10 +26,11 @@ const providers = [
 const [primary, secondary] = providers
 const photo = Buffer.alloc(1_000_000, 'jpeg')
 {
-  await using store = await openHoldfast({ directory: join(home, 'store'), primary, secondary, holdMs: 0 })
+  const store = await openHoldfast({ directory: join(home, 'store'), primary, secondary, holdMs: 0 })
   await store.put('photo.jpg', photo, { contentType: 'image/jpeg' })
   await store.drain({ until: 'verified' })
   assert.deepEqual(Buffer.from(await (await store.get('photo.jpg')).bytes()), photo)
+  await store.close()
 }
 for (const cloud of [amazon, google]) {
   const wrote = (await cloud.requests()).filter(
@@ -37,5 +38,6 @@ for (const cloud of [amazon, google]) {
   )
   assert.ok(wrote.length > 0, `${cloud.endpoint} was sent the photo`)
 }
+await Promise.all([amazon.stop(), google.stop()])
 await rm(home, { recursive: true })
 console.log('a photo is on both clouds')

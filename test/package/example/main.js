@@ -18,7 +18,7 @@ await mkdir(join(home, 'primary'))
 const large = Buffer.alloc(3_000_000, 'abc')
 
 {
-  await using store = await openHoldfast(options)
+  const store = await openHoldfast(options)
   const receipt = await store.put('notes/hello.txt', 'hello', {
     contentType: 'text/plain',
     metadata: { by: 'example' },
@@ -39,11 +39,13 @@ const large = Buffer.alloc(3_000_000, 'abc')
   assert.equal((await store.status()).accepted, 2)
   await store.delete('large')
   await store.drain()
+  await store.close()
 }
 {
-  await using store = await openHoldfast(options)
+  const store = await openHoldfast(options)
   assert.equal(await store.get('large'), undefined)
   assert.equal(await (await store.get('notes/hello.txt'))?.text(), 'hello')
+  await store.close()
 }
 await rm(home, { recursive: true })
 console.log('put, get, list, delete and a second opening are right')
