@@ -6,12 +6,14 @@ import { join } from 'node:path'
 import { Readable } from 'node:stream'
 import {
   CompleteMultipartUploadCommand,
+  CopyObjectCommand,
   CreateMultipartUploadCommand,
   GetObjectCommand,
   HeadObjectCommand,
   ListObjectsV2Command,
   PutObjectCommand,
   UploadPartCommand,
+  UploadPartCopyCommand,
 } from '@aws-sdk/client-s3'
 import { Upload } from '@aws-sdk/lib-storage'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
@@ -189,6 +191,35 @@ describe('on disk', () => {
     await expect.poll(() => readdir(join(directory, 'bodies'))).toEqual([])
     client.destroy()
   })
+
+  test.each(['CopyObject', 'UploadPartCopy'])(
+    'what %s made outlives its source, also one that is deleted in the meantime',
+    async operation => {
+      await using cloud = await startLocalS3({ buckets: [Bucket], directory })
+      const client = clientOf(cloud)
+      const source = { Bucket, Key: 'source', Body: Readable.from(pieces(40_000_000)) }
+      await new Upload({ client, params: source, partSize: 20_000_000 }).done()
+      const CopySource = `${Bucket}/source`
+      const { UploadId } = await client.send(new CreateMultipartUploadCommand({ Bucket, Key: 'copy' }))
+      const upload = { Bucket, Key: 'copy', UploadId }
+      const copying =
+        operation === 'CopyObject'
+          ? client.send(new CopyObjectCommand({ Bucket, Key: 'copy', CopySource }))
+          : client.send(new UploadPartCopyCommand({ ...upload, PartNumber: 1, CopySource }))
+      await expect.poll(async () => (await cloud.requests()).at(-1)?.operation, { interval: 1 }).toBe(operation)
+      await signedRaw(cloud, 'DELETE', `/${Bucket}/source`)
+      const answer = await copying
+      if ('CopyPartResult' in answer) {
+        const Parts = [{ PartNumber: 1, ETag: answer.CopyPartResult?.ETag }]
+        await client.send(new CompleteMultipartUploadCommand({ ...upload, MultipartUpload: { Parts } }))
+      }
+      await new Promise(resolve => setTimeout(resolve, 50))
+      const copy = await client.send(new GetObjectCommand({ Bucket, Key: 'copy' }))
+      // Checked against its checksum by the SDK.
+      expect((await copy.Body?.transformToByteArray())?.byteLength).toBe(40_000_000)
+      client.destroy()
+    },
+  )
 
   test('a log that was cut short by a kill loses only what was not acknowledged; one that is damaged is not opened', async () => {
     const log = join(directory, 'index.jsonl')
