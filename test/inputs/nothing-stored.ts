@@ -160,6 +160,29 @@ export function unread(): Unread {
   return { body: generate(), isRead: () => isRead }
 }
 
+/** An object whose property throws when it is read. */
+export function throwing(name: string): object {
+  return Object.defineProperty({}, name, {
+    enumerable: true,
+    get() {
+      throw new RangeError('mine')
+    },
+  })
+}
+
+/** An object that throws whatever is asked of it. */
+export const hostile: object = new Proxy(
+  {},
+  {
+    get() {
+      throw new RangeError('mine')
+    },
+    ownKeys() {
+      throw new RangeError('mine')
+    },
+  },
+)
+
 /** What a caller's object could have been made to change for everybody (I45). */
 function shapeOfPrototypes(): unknown {
   return [Object.prototype, Array.prototype, Function.prototype].map(prototype =>
