@@ -46,6 +46,16 @@ async function operations(): Promise<string[]> {
   return (await cloud.requests({ reset: true })).map(seen => seen.operation)
 }
 
+/** A part that was given up half-way is seen by the server a moment later. */
+async function quiet(): Promise<void> {
+  for (let before = -1, now = 0; before !== now; ) {
+    before = now
+    await new Promise(resolve => setTimeout(resolve, 200))
+    now = (await cloud.requests()).length
+  }
+  await operations()
+}
+
 const count = (operation: string, seen: readonly string[]): number => seen.filter(each => each === operation).length
 
 function etagOf(whole: Uint8Array): string {
@@ -110,12 +120,16 @@ test('an upload goes on in another process where it was, and sends no part twice
   })
   expect(await provider.head(key, signal)).toBeUndefined()
   await cloud.heal()
-  await operations()
+  await quiet()
+  const saved = memo.states.at(-1) ?? ''
+  const there = (JSON.parse(saved) as { etags: (string | null)[] }).etags.filter(etag => etag !== null).length
+  expect(there).toBeGreaterThanOrEqual(2)
   const other = open()
   await other.learn(provider.capabilities, signal)
-  const result = await other.put(putOf(key, bytes, { upload: remember(memo.states.at(-1)) }), signal)
+  const result = await other.put(putOf(key, bytes, { upload: remember(saved) }), signal)
   expect(result.etag).toBe(etagOf(bytes))
-  expect(await operations()).toEqual(['UploadPart', 'UploadPart', 'CompleteMultipartUpload'])
+  const rest = Array.from({ length: 5 - there }, () => 'UploadPart')
+  expect(await operations()).toEqual([...rest, 'CompleteMultipartUpload'])
 })
 
 test.each([
@@ -136,7 +150,7 @@ test.each([
   const memo = remember()
   await errorOf(provider.put(putOf(key, bytes, { upload: memo }), signal))
   await cloud.heal()
-  await operations()
+  await quiet()
   await provider.put({ ...other, key, upload: remember(memo.states.at(-1)) }, signal)
   const seen = await operations()
   expect(seen.slice(0, 2)).toEqual(['AbortMultipartUpload', 'CreateMultipartUpload'])
@@ -155,7 +169,7 @@ test('an upload that the service has forgotten is begun again, once', async () =
   await errorOf(provider.put(putOf(key, bytes, { upload: memo }), signal))
   const saved = memo.states.at(-1) ?? ''
   await provider.abandon(key, saved, signal)
-  await operations()
+  await quiet()
   expect((await provider.put(putOf(key, bytes, { upload: remember(saved) }), signal)).etag).toBe(etagOf(bytes))
   expect(count('CreateMultipartUpload', await operations())).toBe(1)
 
