@@ -54,7 +54,10 @@ export interface Journal {
 /** What only the holder of the lease may do. Every change carries its fencing token and rejects with CLOSED/lease once another holds it. */
 export interface Lease {
   readonly token: number
-  /** Replicas of this provider that are due, oldest first, or the newest of the last seconds first; tentative ones before all others. Nothing is written. */
+  /**
+   * Replicas of this provider that are due, oldest first, or the newest of the last seconds first; tentative ones before all others, but not
+   * before an older write of their key that the provider still lacks. Nothing is written.
+   */
   due(query: DueQuery): readonly Task[]
   /** Replicas stored at this provider whose second look is due, oldest first. */
   looks(query: DueQuery): readonly Task[]
@@ -65,8 +68,8 @@ export interface Lease {
   /** Lets second looks be taken from `notBeforeStoredAt` on: those stored before that time become due now. */
   hasten(storedBefore: number): Promise<void>
 
-  /** A tentative write is about to be sent: it can no longer be withdrawn. */
-  sending(seq: number, provider: number): Promise<void>
+  /** A tentative write is about to be sent: it can no longer be withdrawn. False: it was, and must not be sent. */
+  sending(seq: number, provider: number): Promise<boolean>
   stored(seq: number, provider: number, evidence: Evidence): Promise<void>
   verified(seq: number, provider: number): Promise<void>
   /** The second look found something older or nothing: to be sent again. */
@@ -210,7 +213,7 @@ export interface DueQuery {
   readonly now: number
   readonly limit: number
   readonly order: 'oldest' | 'fresh'
-  /** Seqs in flight. Keys in flight are the caller's to skip. */
+  /** Seqs in flight: neither these nor other writes of their keys are answered, and of one key one at most. */
   readonly except: ReadonlySet<number>
 }
 

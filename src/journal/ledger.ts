@@ -262,8 +262,9 @@ export function ledger(database: Database, writer: string, bodies: string) {
       )
     },
 
-    sending(token: number, seq: number, provider: number): void {
+    sending(token: number, seq: number, provider: number): boolean {
       change(token, seq, provider, () => move(seq, provider, { state: 'sending' }))
+      return getReplica.get(seq, provider) !== undefined
     },
 
     stored(token: number, seq: number, provider: number, evidence: Evidence): void {

@@ -12,7 +12,7 @@ import type {
   WriteRow,
 } from './contract.ts'
 import { refusedKeptMs } from './ledger.ts'
-import { bitsOf } from './masks.ts'
+import { bit, bitsOf } from './masks.ts'
 import {
   asCached,
   asProvider,
@@ -59,20 +59,25 @@ export function look(database: Database) {
      WHERE key > ? AND key >= ? AND key < ? AND state = 'open' AND origin = 'app' ORDER BY key LIMIT ?`,
   )
   const due = sql<ReplicaRecord>(
-    "SELECT * FROM replicas WHERE provider = ? AND state = 'waiting' AND not_before <= ? ORDER BY not_before, seq LIMIT ?",
+    "SELECT * FROM replicas WHERE provider = ? AND state = 'waiting' AND not_before <= ? ORDER BY not_before, seq",
   )
   const looks = sql<ReplicaRecord>(
-    "SELECT * FROM replicas WHERE provider = ? AND state = 'stored' AND not_before <= ? ORDER BY not_before, seq LIMIT ?",
+    "SELECT * FROM replicas WHERE provider = ? AND state = 'stored' AND not_before <= ? ORDER BY not_before, seq",
   )
+  // CROSS JOIN keeps SQLite to this order: the other way round it would look through the whole backlog.
   const fresh = sql<ReplicaRecord>(
-    `SELECT r.* FROM writes w JOIN replicas r ON r.seq = w.seq AND r.provider = @provider
+    `SELECT r.* FROM writes w CROSS JOIN replicas r ON r.seq = w.seq AND r.provider = @provider
      WHERE w.seq > (SELECT max(seq) FROM writes) - ${freshWindow} AND w.accepted_at > @now - ${freshMs}
-       AND r.state = 'waiting' AND r.not_before <= @now ORDER BY w.seq DESC LIMIT @limit`,
+       AND r.state = 'waiting' AND r.not_before <= @now ORDER BY w.seq DESC`,
   )
   const tentative = sql<ReplicaRecord>(
-    `SELECT r.* FROM writes w JOIN replicas r ON r.seq = w.seq AND r.provider = ?
-     WHERE w.state = 'tentative' AND r.state = 'waiting' AND r.not_before <= ? ORDER BY w.seq LIMIT ?`,
+    `SELECT r.* FROM writes w CROSS JOIN replicas r ON r.seq = w.seq AND r.provider = ?
+     WHERE w.state = 'tentative' AND r.state = 'waiting' AND r.not_before <= ? ORDER BY w.seq`,
   )
+  const keyOf = sql<string>('SELECT key FROM writes WHERE seq = ?').pluck()
+  const olderLacking = sql<number>(
+    "SELECT count(*) FROM writes WHERE key = ? AND version < ? AND state = 'open' AND ((waiting | blocked) & ?) != 0",
+  ).pluck()
   const hasTentative = sql<number>("SELECT count(*) FROM tally WHERE state = 'tentative' AND writes > 0").pluck()
   const nextOf = (state: string) =>
     sql<number | null>(`SELECT min(not_before) FROM replicas WHERE provider = ? AND state = '${state}'`).pluck()
@@ -102,16 +107,27 @@ export function look(database: Database) {
   const full = (row: WriteRecord): WriteRow => asWrite(row, replicasOf.all(row.seq))
   const fullMaybe = (row: WriteRecord | undefined) => (row === undefined ? undefined : full(row))
 
-  const tasks = (replicas: readonly ReplicaRecord[], limit: number, except: ReadonlySet<number>): Task[] => {
-    const found: Task[] = []
-    for (const replica of replicas) {
-      if (found.length >= limit) break
-      if (except.has(replica.seq) || found.some(({ write }) => write.seq === replica.seq)) continue
-      const row = writeOf.get(replica.seq)
-      if (row === undefined) continue
-      found.push({ write: full(row), replica: asReplica(replica), known: knownAt.get(row.key, replica.provider) })
+  /** What a condition speaks of may be still on its way to the provider: it goes first. */
+  const isBehindAnother = ({ state, key, version }: WriteRecord, provider: number): boolean =>
+    state === 'tentative' && olderLacking.get(key, version, bit(provider)) !== 0
+
+  /** The first of them that can be begun now, however many stand before them that cannot. */
+  const tasks = (found: readonly (() => Iterable<ReplicaRecord>)[], { limit, except }: DueQuery): Task[] => {
+    const chosen: Task[] = []
+    const keys = new Set<string>()
+    for (const seq of except) keys.add(keyOf.get(seq) ?? '')
+    for (const begin of found) {
+      if (chosen.length >= limit) break
+      for (const replica of begin()) {
+        if (keys.has(keyOf.get(replica.seq) ?? '')) continue
+        const row = writeOf.get(replica.seq)
+        if (row === undefined || isBehindAnother(row, replica.provider)) continue
+        keys.add(row.key)
+        chosen.push({ write: full(row), replica: asReplica(replica), known: knownAt.get(row.key, replica.provider) })
+        if (chosen.length >= limit) break
+      }
     }
-    return found
+    return chosen
   }
 
   return {
@@ -159,15 +175,13 @@ export function look(database: Database) {
     providers: (): ProviderRow[] => allProviders.all().map(asProvider),
     leaseToken: (): number => metaOf.get('lease') ?? 0,
 
-    due({ provider, now, limit, order, except }: DueQuery): Task[] {
-      const wanted = limit + except.size
-      const first = (hasTentative.get() ?? 0) > 0 ? tentative.all(provider, now, wanted) : []
-      const rest = order === 'fresh' ? fresh.all({ provider, now, limit: wanted }) : due.all(provider, now, wanted)
-      return tasks([...first, ...rest], limit, except)
+    due(query: DueQuery): Task[] {
+      const { provider, now, order } = query
+      const rest = () => (order === 'fresh' ? fresh.iterate({ provider, now }) : due.iterate(provider, now))
+      return tasks((hasTentative.get() ?? 0) > 0 ? [() => tentative.iterate(provider, now), rest] : [rest], query)
     },
 
-    looks: ({ provider, now, limit, except }: DueQuery): Task[] =>
-      tasks(looks.all(provider, now, limit + except.size), limit, except),
+    looks: (query: DueQuery): Task[] => tasks([() => looks.iterate(query.provider, query.now)], query),
 
     nextAt(provider: number): number | undefined {
       const times = [nextDue.get(provider), nextLook.get(provider)].filter(time => typeof time === 'number')

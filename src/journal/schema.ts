@@ -20,6 +20,7 @@ CREATE TABLE writes (
 ) STRICT;
 CREATE INDEX writes_by_key ON writes (key, version);
 CREATE UNIQUE INDEX writes_by_file ON writes (file) WHERE file IS NOT NULL;
+CREATE INDEX writes_tentative ON writes (seq) WHERE state = 'tentative';
 CREATE INDEX writes_waiting ON writes (seq) WHERE state = 'open' AND waiting != 0;
 CREATE INDEX writes_releasable ON writes (seq) WHERE state = 'open' AND waiting = 0 AND blocked = 0 AND stored = 0;
 CREATE INDEX writes_over ON writes (seq) WHERE state IN ('superseded', 'refused');

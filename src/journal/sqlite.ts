@@ -94,7 +94,7 @@ function connect(
       return bytes
     },
     hasten: storedBefore => tell('hasten', token, storedBefore),
-    sending: (seq, provider) => tell('sending', token, seq, provider),
+    sending: (seq, provider) => change('sending', token, seq, provider) as Promise<boolean>,
     stored: (seq, provider, evidence) => tell('stored', token, seq, provider, evidence),
     verified: (seq, provider) => tell('verified', token, seq, provider),
     again: (seq, provider, message) => tell('again', token, seq, provider, message),

@@ -226,7 +226,8 @@ export function openLane(deps: LaneDeps): Lane {
         reason: 'TOO_OLD',
         retryable: false,
       })
-    if (write.state === 'tentative') await lease.sending(write.seq, id)
+    // Withdrawn at the last moment: whoever asked for it was told that it did not happen.
+    if (write.state === 'tentative' && !(await lease.sending(write.seq, id))) return
     let saved = replica.upload
     const upload: UploadMemo = {
       get saved() {
