@@ -20,18 +20,21 @@ const exits = { good: 0, lost: 1, unusable: 2, SIGHUP: 129, SIGINT: 130, SIGTERM
 
 const kept = things()
 let isStopped = false
-for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
-  // npm passes on what the terminal sends to all: the second is no wish to leave things lying about.
-  process.on(signal, () => {
-    if (isStopped) return
-    isStopped = true
-    void kept.putAway().finally(() => process.exit(exits[signal]))
-  })
-}
+for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, () => stop(signal))
+// Whoever looked on has gone: a terminal that was closed, a pipe into `head`.
+process.stdout.on('error', () => stop('SIGHUP'))
+process.stderr.on('error', () => stop('SIGHUP'))
 
 const exit = await main(process.argv.slice(2), kept).catch(failed)
 await kept.putAway()
 if (!isStopped) process.exitCode = exit
+
+/** npm passes on what the terminal sends to all: a second signal is no wish to leave things lying about. */
+function stop(signal: 'SIGINT' | 'SIGTERM' | 'SIGHUP'): void {
+  if (isStopped) return
+  isStopped = true
+  void kept.putAway().finally(() => process.exit(exits[signal]))
+}
 
 async function main(args: readonly string[], things: Things): Promise<number> {
   const chosen = await chooseFiles(folderOf(args))

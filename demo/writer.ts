@@ -11,6 +11,8 @@ import { type Clouds, providersOf } from './clouds.ts'
 const [directory = '', clouds = ''] = process.argv.slice(2)
 const say = (report: Report): void => void process.send?.(report)
 process.on('disconnect', () => process.exit(1))
+// A terminal sends ^C to all processes at once; the parent decides what becomes of this one.
+process.on('SIGINT', () => {})
 
 const begun = performance.now()
 // Every option as it comes, but for the hold: 15 minutes between the two looks would be a long demo.
