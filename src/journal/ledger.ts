@@ -46,6 +46,7 @@ export function ledger(database: Database, writer: string, bodies: string) {
   const rememberDelete = sql(
     'INSERT INTO deleted VALUES (?, ?, ?) ON CONFLICT DO UPDATE SET version = excluded.version, at = excluded.at WHERE excluded.version > version',
   )
+  const deletedAt = sql<Version>('SELECT version FROM deleted WHERE key = ?').pluck()
   const rememberKnown = sql(
     'INSERT INTO known VALUES (?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET version = excluded.version, token = excluded.token, at = excluded.at WHERE excluded.version >= version',
   )
@@ -99,6 +100,8 @@ export function ledger(database: Database, writer: string, bodies: string) {
   const raiseHighest = (version: Version) => {
     if (version > (getMeta.get('highest') as string)) setMeta.run(version, 'highest')
   }
+
+  const isDeleted = ({ key, version }: IncomingWrite): boolean => (deletedAt.get(key) ?? '') >= (version ?? '')
 
   const requireLease = (token: number) => {
     if (getMeta.get('lease') !== token)
@@ -162,8 +165,8 @@ export function ledger(database: Database, writer: string, bodies: string) {
           },
         )
       if (write.condition !== undefined) checkLocally(write, newestOpen.get(write.key))
-      if (write.origin === 'repair' && openNotBefore.get(write.key, write.version) !== 0)
-        throw new HoldfastError('PRECONDITION', 'a newer write of the key is on its way', {
+      if (write.origin === 'repair' && (openNotBefore.get(write.key, write.version) !== 0 || isDeleted(write)))
+        throw new HoldfastError('PRECONDITION', 'the key was written or deleted since', {
           key: write.key,
           reason: 'CONDITION',
           outcome: 'rejected',

@@ -45,7 +45,7 @@ export async function apply(applying: Applying): Promise<Settled> {
 async function applyPut(applying: Applying): Promise<Settled> {
   const { task, target, mayBeThere } = applying
   const { write } = task
-  if (applying.now() - write.acceptedAt > markerAfterMs) {
+  if (mayBeDeletedSince(write, applying.now())) {
     const overtaken = await deletedSince(applying)
     if (overtaken !== undefined) return overtaken
   }
@@ -77,6 +77,14 @@ async function applyPut(applying: Applying): Promise<Settled> {
     }
   }
   throw busy(applying)
+}
+
+/**
+ * Whether another node may have deleted the key without our noticing: a repair brings back something old, and whether a write is recent the
+ * wall clock cannot say once it was turned back.
+ */
+export function mayBeDeletedSince({ origin, acceptedAt }: WriteRow, at: number): boolean {
+  return origin === 'repair' || Math.abs(at - acceptedAt) > markerAfterMs
 }
 
 /** What an object that is there means for our write; `undefined`: it is older, or ours but not right, and is to be replaced. */

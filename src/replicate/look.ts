@@ -3,7 +3,7 @@ import { recognise } from '../core/entry.ts'
 import { HoldfastError } from '../core/errors.ts'
 import type { RemoteObject } from '../core/provider.ts'
 import type { Version } from '../core/version.ts'
-import { type Applying, deletedSince, isSame, isWhatWeStored } from './apply.ts'
+import { type Applying, deletedSince, isSame, isWhatWeStored, mayBeDeletedSince } from './apply.ts'
 import { readMarker } from './marker.ts'
 import { conflict, isAhead, noteClock } from './target.ts'
 
@@ -15,9 +15,6 @@ export type Looked =
   | { readonly is: 'lost'; readonly message: string }
   | { readonly is: 'overtaken'; readonly by: Version; readonly foreign: RemoteObject | undefined }
 
-/** A put sent later than this after its commit asks for a delete marker at its second look too. */
-const lateMs = 60_000
-
 /** The second look at what a provider acknowledged: identity, version, length, digest, attributes; where nothing attests the bytes, the bytes. */
 export async function lookAgain(looking: Pick<Applying, 'task' | 'target' | 'now' | 'signal'>): Promise<Looked> {
   const { task, target, now, signal } = looking
@@ -26,7 +23,7 @@ export async function lookAgain(looking: Pick<Applying, 'task' | 'target' | 'now
   noteClock(target, found?.serverTime, now())
   if (write.kind === 'delete') return lookAtDelete(looking, found)
 
-  const wasLate = (replica.storedAt ?? 0) - write.acceptedAt > lateMs
+  const wasLate = mayBeDeletedSince(write, replica.storedAt ?? 0)
   if (found === undefined || wasLate) {
     const overtaken = await deletedSince(looking)
     if (overtaken?.is === 'overtaken') return overtaken
