@@ -1,6 +1,7 @@
 import { attributesOf } from '../core/attributes.ts'
 import { recognise } from '../core/entry.ts'
 import { HoldfastError } from '../core/errors.ts'
+import { maxClockLeadMs, versionTime } from '../core/version.ts'
 import type { Provider, RemoteObject } from '../core/provider.ts'
 import { fetchInto } from '../replicate/fetch.ts'
 import { checkAdopt } from './input/calls.ts'
@@ -44,9 +45,11 @@ export async function adopt(
     )
   const { provider, object } = newest
   const there = recognise(object)
+  // What is taken in is to be newer than what is there now. A stamp from the future is not followed: all later writes would have one.
+  if (versionTime(there.version) <= (object.serverTime ?? deps.clock.now()) + maxClockLeadMs)
+    await deps.journal.observe(there.version)
   if (there.whose === 'ours') {
     const { version, entry } = there
-    await deps.journal.observe(version)
     const receipt = receiptOf(deps, { seq: 0, key: checkedKey, version })
     return { ...receipt, size: entry.size, crc32c: entry.crc32c, etag: entry.etag }
   }

@@ -152,7 +152,8 @@ async function assemble(
     maxStageBytes: options.maxStageBytes,
   }
   const takeIn = async (key: string, from: string, signal: AbortSignal) => {
-    await adopt(writes, key, { from }, signal)
+    const { version } = await adopt(writes, key, { from }, signal)
+    return version
   }
   const healing = repairs({
     journal,

@@ -46,6 +46,7 @@ export async function fetchInto(
       provider: provider.name,
       key,
       cause: error,
+      reason: 'MISMATCH',
       retryable: false,
     })
   }

@@ -5,6 +5,7 @@ import type { Limiter, Slot } from '../core/limiter.ts'
 import type { Clock, Random } from '../core/ports.ts'
 import type { Provider, UploadMemo } from '../core/provider.ts'
 import type { Source } from '../core/source.ts'
+import type { Version } from '../core/version.ts'
 import type { Lease, ProviderHealth, ProviderRow, Task, WriteRow } from '../journal/contract.ts'
 import { admit, canary, confirmIdentity } from './admit.ts'
 import { apply } from './apply.ts'
@@ -41,8 +42,8 @@ export interface LaneDeps {
   readonly random: Random
   readonly options: LaneOptions
   readonly sourceOf: (write: WriteRow) => Source
-  /** Takes in what was written past Holdfast, as a new write; resolves when that is accepted. */
-  readonly adopt: (key: string, provider: string, signal: AbortSignal) => Promise<void>
+  /** Takes in what was written past Holdfast, as a new write; resolves with the version that the key has then. */
+  readonly adopt: (key: string, provider: string, signal: AbortSignal) => Promise<Version>
   readonly emit: Emit
   /** The journal takes no changes from this process any more. */
   readonly lost: (error: HoldfastError) => void
@@ -301,12 +302,32 @@ export function openLane(deps: LaneDeps): Lane {
   /** Something newer is there. Foreign: it is taken in first, so that nothing is forgotten in between. */
   async function overtaken(task: Task, by: string, foreignAt: Date | undefined): Promise<void> {
     const { write } = task
+    let newest = by
     if (foreignAt !== undefined) {
       emit('foreign', { key: write.key, provider: provider.name, modifiedAt: foreignAt })
-      if (options.foreign === 'adopt') await deps.adopt(write.key, provider.name, signal)
+      if (options.foreign === 'adopt') newest = await takeIn(write.key)
     }
-    await lease.overtaken(write.seq, by)
+    // It may have changed again before it was taken in: then nothing newer is safe yet, and the provider is asked anew.
+    if (newest <= write.version) throw gone(write.key)
+    await lease.overtaken(write.seq, newest)
     emit('superseded', { key: write.key, version: write.version, provider: provider.name, by })
+  }
+
+  async function takeIn(key: string): Promise<Version> {
+    try {
+      return await deps.adopt(key, provider.name, signal)
+    } catch (error) {
+      if (error instanceof HoldfastError && error.rule === 'absent') throw gone(key)
+      throw error
+    }
+  }
+
+  function gone(key: string): HoldfastError {
+    return new HoldfastError('UNAVAILABLE', `what was written past Holdfast at ${provider.name} is there no more`, {
+      key,
+      provider: provider.name,
+      reason: 'CONDITION',
+    })
   }
 
   async function lookAt(task: Task, at: Target): Promise<void> {

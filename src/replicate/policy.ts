@@ -19,7 +19,8 @@ export type Reaction =
 
 export function reactionTo(error: HoldfastError): Reaction {
   if (error.code === 'CLOSED') return 'stop'
-  if (error.code === 'CORRUPT') return error.reason === 'LOCAL_CORRUPT' ? 'block-replica' : 'stop'
+  // Without a reason it is the journal's; with one, it is about the bytes of one object.
+  if (error.code === 'CORRUPT' && error.reason === undefined) return 'stop'
   switch (error.reason) {
     case 'CREDENTIALS':
     case 'ACCOUNT':

@@ -4,7 +4,7 @@ import { HoldfastError } from '../core/errors.ts'
 import type { ProviderLimits } from '../core/guarded.ts'
 import type { Clock } from '../core/ports.ts'
 import type { Provider } from '../core/provider.ts'
-import type { Version } from '../core/version.ts'
+import { maxClockLeadMs, type Version, versionTime } from '../core/version.ts'
 import type { Journal } from '../journal/contract.ts'
 import type { Stage } from '../stage/stage.ts'
 import { fetchInto } from './fetch.ts'
@@ -30,7 +30,7 @@ export interface RepairDeps {
   readonly maxStageBytes: number
   readonly clock: Clock
   /** Takes in an object without a version of ours. */
-  readonly adopt: (key: string, provider: string, signal: AbortSignal) => Promise<void>
+  readonly adopt: (key: string, provider: string, signal: AbortSignal) => Promise<unknown>
   readonly repaired: (missing: Missing) => void
   readonly signal: AbortSignal
 }
@@ -90,6 +90,8 @@ async function repair(deps: RepairDeps, missing: Missing): Promise<boolean> {
   if (targets.length === 0 || found === undefined) return false
   const there = recognise(found)
   if (there.version !== version) return false
+  // Taken in, a stamp from the future would be followed by all that this directory writes after it.
+  if (versionTime(version) > (found.serverTime ?? clock.now()) + maxClockLeadMs) return false
   if (there.whose === 'foreign') {
     await deps.adopt(key, source.name, signal)
     return true

@@ -5,6 +5,7 @@ import { createLimiter } from '../core/limiter.ts'
 import type { Clock, Random } from '../core/ports.ts'
 import type { Provider } from '../core/provider.ts'
 import type { Source } from '../core/source.ts'
+import type { Version } from '../core/version.ts'
 import type { Journal, Lease, ProviderRow, WriteRow } from '../journal/contract.ts'
 import type { Stage } from '../stage/stage.ts'
 import type { Emit } from './events.ts'
@@ -37,7 +38,7 @@ export interface ReplicatorDeps {
   readonly stage: Stage
   readonly providers: readonly { readonly provider: Provider; readonly row: ProviderRow }[]
   readonly sourceOf: (write: WriteRow) => Source
-  readonly adopt: (key: string, provider: string, signal: AbortSignal) => Promise<void>
+  readonly adopt: (key: string, provider: string, signal: AbortSignal) => Promise<Version>
   readonly clock: Clock
   readonly random: Random
   readonly options: ReplicatorOptions
