@@ -12,6 +12,7 @@ import { draftsName, lockName } from './fs/names.ts'
 import { type Found, type Place, treeAt } from './fs/tree.ts'
 import { type Wanted, walk } from './fs/walk.ts'
 import { writingTo } from './fs/write.ts'
+import { checkOptions, type OptionType } from './options.ts'
 
 /** Which directory. */
 export interface FsOptions {
@@ -20,6 +21,8 @@ export interface FsOptions {
   /** Default `fs:` and the root. Unique among the providers of a store. */
   readonly name?: string
 }
+
+const types = { root: 'string', name: 'string' } as const satisfies Record<keyof FsOptions, OptionType>
 
 const keyBytes = 1024
 /** Linux's limit, less the zero at the end. */
@@ -61,10 +64,11 @@ const usual: Capabilities = {
  * A file that is not as it was written is shown by `head` with the size that it has, or, where nothing of it can be read, as an object
  * without metadata from 1970, so that it is found and replaced; `get` refuses it (CHECKSUM, reason MISMATCH).
  *
- * Below the root no symbolic link is followed. All bytes and names are as safe as the disk: this is no second cloud.
+ * Below the root no symbolic link is followed. All bytes and names are as safe as the disk: this is no second cloud. INVALID where an
+ * option breaks a rule.
  */
 export function fs(options: FsOptions): Provider {
-  const root = checkOptions(options)
+  const root = rootOf(options)
   const name = options.name ?? `fs:${root}`
   const faults = faultsOf(name)
   const tree = treeAt(root, faults)
@@ -232,16 +236,9 @@ async function failureOf(call: Promise<unknown>): Promise<unknown> {
   )
 }
 
-function checkOptions(options: FsOptions): string {
-  if (typeof options !== 'object' || options === null) throw new TypeError('fs() wants an object of options')
-  for (const option of Object.keys(options)) {
-    if (option !== 'root' && option !== 'name')
-      throw invalid('options', 'unknown', `fs() has no option ${shown(option)}; known are root, name`)
-  }
-  const { root, name } = options
-  if (typeof root !== 'string') throw new TypeError(`fs() wants option root to be a string, got ${shown(root)}`)
-  if (name !== undefined && typeof name !== 'string')
-    throw new TypeError(`fs() wants option name to be a string, got ${shown(name)}`)
+function rootOf(options: FsOptions): string {
+  checkOptions('fs', options, types, 'root')
+  const { root } = options
   if (!isAbsolute(root)) throw invalid('root', 'relative', `root must be an absolute path, got ${shown(root)}`)
   if (root.includes('\0') || !root.isWellFormed())
     throw invalid('root', 'unicode', `root cannot be the name of a directory: ${shown(root)}`)

@@ -5,6 +5,7 @@ import { HoldfastError } from '../core/errors.ts'
 import { systemClock } from '../core/system.ts'
 import { cutRange, verified } from './body.ts'
 import { faultsOf, refuseAnywhere } from './fault.ts'
+import { checkOptions, type OptionType } from './options.ts'
 
 /** All may be left out. */
 export interface MemoryOptions {
@@ -31,12 +32,18 @@ const capabilities: Capabilities = {
   quirks: {},
 }
 
+const types = { name: 'string', clock: 'object' } as const satisfies Record<keyof MemoryOptions, OptionType>
+
 const keyBytes = 1024
 const chunkBytes = 65_536
 let made = 0
 
-/** Keeps objects in this process, and forgets them with it. For tests, and as the shortest example of a provider. */
+/**
+ * Keeps objects in this process, and forgets them with it. For tests, and as the shortest example of a provider. INVALID, rule `unknown`,
+ * for an option that it does not know.
+ */
 export function memory(options: MemoryOptions = {}): Provider {
+  checkOptions('memory', options, types)
   const { name = `memory:${++made}` } = options
   const clock = options.clock ?? systemClock
   const faults = faultsOf(name)

@@ -121,7 +121,7 @@ describe('what is refused, and how', () => {
   test('a name that is nearly right gets a suggestion', () => {
     expect(String(refusal({ ...account, blocksSize: 1 }))).toContain('did you mean blockSize?')
     expect(String(refusal({ ...account, contianer: 1 }))).toContain('did you mean container?')
-    expect(String(refusal({ ...account, somethingElse: 1 }))).toContain('known are container,')
+    expect(String(refusal({ ...account, somethingElse: 1 }))).toContain('there are: container,')
   })
 
   test.each<[string, unknown]>([

@@ -43,7 +43,7 @@ describe('options', () => {
     [{ bucket, buckets: 'x' }, 'options', 'unknown', 'did you mean bucket?'],
     [{ bucket, keyFileName: 'x' }, 'options', 'unknown', 'did you mean keyFilename?'],
     [{ bucket, credential: {} }, 'options', 'unknown', 'did you mean credentials?'],
-    [{ bucket, zone: 1 }, 'options', 'unknown', 'known are'],
+    [{ bucket, zone: 1 }, 'options', 'unknown', 'there are: bucket,'],
     [{ bucket: '' }, 'bucket', 'name', '3 to 222'],
     [{ bucket: 'a/b' }, 'bucket', 'name', '3 to 222'],
     [{ bucket: '..' }, 'bucket', 'name', '3 to 222'],

@@ -1,10 +1,11 @@
 import { invalid, shown } from '../../core/errors.ts'
 import type { ByteRange, Provider } from '../../core/provider.ts'
+import { suggestion } from '../../core/suggest.ts'
 import type { Version } from '../../core/version.ts'
 import { checkHeader } from './headers.ts'
 import { type AckLevel, type CallOptions, checkAck, checkVersionCondition } from './put.ts'
 import { checkRange } from './range.ts'
-import { checkSignal, flag, oneOf, suggestion, take, whole } from './take.ts'
+import { checkSignal, flag, oneOf, take, whole } from './take.ts'
 
 /** Longest time that a timer can be set to, in milliseconds: 24 days. */
 export const longestTimerMs = 2_147_483_647

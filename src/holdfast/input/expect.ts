@@ -1,6 +1,7 @@
 import { invalid, shown } from '../../core/errors.ts'
+import { suggestion } from '../../core/suggest.ts'
 import type { Expected } from '../../stage/intake.ts'
-import { reading, suggestion, whole } from './take.ts'
+import { reading, whole } from './take.ts'
 
 /** Hex digits of each. */
 const digits = { md5: 32, crc32c: 8, sha256: 64 } as const

@@ -1,4 +1,5 @@
 import { HoldfastError, invalid, shown } from '../../core/errors.ts'
+import { suggestion } from '../../core/suggest.ts'
 
 /**
  * The options of one call, each read once: a getter or a proxy cannot say one thing to a check and another to the work. `undefined` is
@@ -24,12 +25,6 @@ function demandKnown(name: string, names: readonly string[], of: string): void {
   throw invalid(field, 'unknown', `${of} has no option ${shown(name)}${suggestion(name, names)}`)
 }
 
-/** `; did you mean …?`, or the names there are. */
-export function suggestion(name: string, names: readonly string[]): string {
-  const near = closest(name, names)
-  return near === undefined ? `; there are: ${names.join(', ')}` : `; did you mean ${near}?`
-}
-
 /** Runs what reads a caller's object. What its getters and proxies throw becomes INVALID, rule `type`. */
 export function reading<T>(field: string, what: string, read: () => T): T {
   try {
@@ -47,45 +42,6 @@ function isArray(value: object): boolean {
   } catch {
     return false
   }
-}
-
-/** The name that a person who wrote `name` may have meant: its unit left out, or at most a third of its letters wrong. */
-function closest(name: string, names: readonly string[]): string | undefined {
-  if (name.length > 64) return undefined
-  const written = name.toLowerCase()
-  let best: string | undefined
-  let least = Math.max(1, Math.floor(name.length / 3)) + 1
-  for (const candidate of names) {
-    const wanted = candidate.toLowerCase()
-    const distance = written.length > 2 && wanted.startsWith(written) ? 0 : editDistance(written, wanted)
-    if (distance < least) {
-      least = distance
-      best = candidate
-    }
-  }
-  return best
-}
-
-/** Letters to insert, drop, change, or swap with their neighbour until one is the other. */
-function editDistance(a: string, b: string): number {
-  let before: number[] = []
-  let last = Array.from({ length: b.length + 1 }, (_, j) => j)
-  for (let i = 1; i <= a.length; i++) {
-    const row = [i]
-    for (let j = 1; j <= b.length; j++) {
-      const same = a[i - 1] === b[j - 1]
-      const swapped = i > 1 && j > 1 && a[i - 1] === b[j - 2] && a[i - 2] === b[j - 1]
-      row[j] = Math.min(at(last, j) + 1, at(row, j - 1) + 1, at(last, j - 1) + (same ? 0 : 1))
-      if (swapped) row[j] = Math.min(at(row, j), at(before, j - 2) + 1)
-    }
-    before = last
-    last = row
-  }
-  return at(last, b.length)
-}
-
-function at(row: readonly number[], index: number): number {
-  return row[index] ?? Number.POSITIVE_INFINITY
 }
 
 /** One of these texts, or `otherwise` where none is given. INVALID, rule `type` or `value`. */

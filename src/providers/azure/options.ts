@@ -2,6 +2,7 @@ import { isIP } from 'node:net'
 import type { BlobServiceClient } from '@azure/storage-blob'
 import { invalid, shown } from '../../core/errors.ts'
 import { loadSdk } from '../../core/sdk.ts'
+import { checkOptions, type OptionType } from '../options.ts'
 import { mostBlockBytes, mostSingleShotBytes } from './keys.ts'
 
 /** Makes tokens: any credential of @azure/identity. */
@@ -43,52 +44,30 @@ export interface AzureOptions {
   readonly allowInsecure?: boolean
 }
 
-const texts = [
-  'container',
-  'prefix',
-  'name',
-  'connectionString',
-  'accountName',
-  'accountKey',
-  'sasToken',
-  'endpoint',
-] as const
-const objects = ['client', 'credential'] as const
-const numbers = ['blockSize', 'singleShotBytes'] as const
-const flags = ['allowInsecure'] as const
-const names = [...texts, ...objects, ...numbers, ...flags] as const satisfies readonly (keyof AzureOptions)[]
+const types = {
+  container: 'string',
+  prefix: 'string',
+  name: 'string',
+  client: 'object',
+  connectionString: 'string',
+  accountName: 'string',
+  accountKey: 'string',
+  sasToken: 'string',
+  credential: 'object',
+  endpoint: 'string',
+  blockSize: 'number',
+  singleShotBytes: 'number',
+  allowInsecure: 'boolean',
+} as const satisfies Record<keyof AzureOptions, OptionType>
 
 /** INVALID, naming the option and its rule; TypeError where a value has the wrong JavaScript type. Sends nothing. */
 export function checkAzureOptions(options: AzureOptions): void {
-  if (typeof options !== 'object' || options === null) throw new TypeError('azure() wants an object of options')
-  for (const name of Object.keys(options)) checkName(name)
-  for (const name of texts) checkType(name, options[name], 'string')
-  for (const name of objects) checkType(name, options[name], 'object')
-  for (const name of numbers) checkType(name, options[name], 'number')
-  for (const name of flags) checkType(name, options[name], 'boolean')
+  checkOptions('azure', options, types, 'container')
   checkContainer(options.container)
   checkBytes('blockSize', options.blockSize, 2 ** 20, mostBlockBytes)
   checkBytes('singleShotBytes', options.singleShotBytes, 0, mostSingleShotBytes)
   checkWayIn(options)
 }
-
-function checkName(name: string): void {
-  if ((names as readonly string[]).includes(name)) return
-  const near = names.find(known => isNear(known.toLowerCase(), name.toLowerCase()))
-  const hint = near === undefined ? `known are ${names.join(', ')}` : `did you mean ${near}?`
-  throw invalid('options', 'unknown', `azure() has no option ${shown(name)}; ${hint}`)
-}
-
-function checkType(name: string, value: unknown, type: 'string' | 'object' | 'number' | 'boolean'): void {
-  const isMissing = value === undefined && name !== 'container'
-  if (isMissing || (typeof value === type && value !== null)) return
-  const article = type === 'object' ? 'an' : 'a'
-  throw new TypeError(
-    `azure() wants option ${name} to be ${article} ${type}, got ${name in secret ? 'another' : shown(value)}`,
-  )
-}
-
-const secret = { connectionString: true, accountKey: true, sasToken: true }
 
 /** https://learn.microsoft.com/rest/api/storageservices/naming-and-referencing-containers--blobs--and-metadata#container-names */
 function checkContainer(container: string): void {
@@ -231,15 +210,4 @@ function isMetadataService(hostname: string): boolean {
 
 function hideUserinfo(text: string): string {
   return text.replace(/\/\/[^/@]*@/, '//…@').replace(/\?.*$/s, '?…')
-}
-
-/** One letter too many, too few or different, two swapped, or one name beginning with the other. */
-function isNear(a: string, b: string): boolean {
-  if (a.startsWith(b) || b.startsWith(a)) return true
-  if (Math.abs(a.length - b.length) > 1) return false
-  let start = 0
-  while (start < a.length && a[start] === b[start]) start++
-  const [restA, restB] = [a.slice(start), b.slice(start)]
-  const isSwapped = restA[0] === restB[1] && restA[1] === restB[0] && restA.slice(2) === restB.slice(2)
-  return isSwapped || restA.slice(1) === restB || restA === restB.slice(1) || restA.slice(1) === restB.slice(1)
 }

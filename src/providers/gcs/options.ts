@@ -1,5 +1,6 @@
 import type { Storage, StorageOptions } from '@google-cloud/storage'
 import { invalid, shown } from '../../core/errors.ts'
+import { checkOptions, type OptionType } from '../options.ts'
 import { chunkUnit } from './resumable.ts'
 
 /** Where the bucket is and how to get in. Give a client of your own, or what builds one. */
@@ -32,52 +33,31 @@ export interface GcsOptions {
   readonly allowInsecure?: boolean
 }
 
-const names = [
-  'bucket',
-  'prefix',
-  'name',
-  'client',
-  'apiEndpoint',
-  'credentials',
-  'keyFilename',
-  'authClient',
-  'projectId',
-  'userProject',
-  'partSize',
-  'multipartThreshold',
-  'allowInsecure',
-] as const satisfies readonly (keyof GcsOptions)[]
+const types = {
+  bucket: 'string',
+  prefix: 'string',
+  name: 'string',
+  client: 'object',
+  apiEndpoint: 'string',
+  credentials: 'object',
+  keyFilename: 'string',
+  authClient: 'object',
+  projectId: 'string',
+  userProject: 'string',
+  partSize: 'number',
+  multipartThreshold: 'number',
+  allowInsecure: 'boolean',
+} as const satisfies Record<keyof GcsOptions, OptionType>
 
 const buildsClient = ['apiEndpoint', 'credentials', 'keyFilename', 'authClient', 'projectId'] as const
 
 /** INVALID, naming the option and its rule; TypeError where a value has the wrong JavaScript type. Reads no file, sends nothing. */
 export function checkGcsOptions(options: GcsOptions): void {
-  if (typeof options !== 'object' || options === null) throw new TypeError('gcs() wants an object of options')
-  for (const name of Object.keys(options)) checkName(name)
-  for (const name of ['bucket', 'prefix', 'name', 'apiEndpoint', 'keyFilename', 'projectId', 'userProject'] as const) {
-    checkType(name, options[name], 'string')
-  }
-  checkType('allowInsecure', options.allowInsecure, 'boolean')
-  for (const name of ['client', 'credentials', 'authClient'] as const) checkType(name, options[name], 'object')
+  checkOptions('gcs', options, types, 'bucket')
   checkBucket(options.bucket)
   checkBytes('partSize', options.partSize, chunkUnit)
   checkBytes('multipartThreshold', options.multipartThreshold, 1)
   checkCredentials(options)
-}
-
-function checkName(name: string): void {
-  if ((names as readonly string[]).includes(name)) return
-  const near = names.find(known => isNear(known.toLowerCase(), name.toLowerCase()))
-  const hint = near === undefined ? `known are ${names.join(', ')}` : `did you mean ${near}?`
-  throw invalid('options', 'unknown', `gcs() has no option ${shown(name)}; ${hint}`)
-}
-
-function checkType(name: string, value: unknown, type: 'string' | 'boolean' | 'object'): void {
-  const missing = name === 'bucket' ? value === undefined : false
-  if (!missing && (value === undefined || (typeof value === type && value !== null))) return
-  throw new TypeError(
-    `gcs() wants option ${name} to be ${type === 'object' ? 'an object' : `a ${type}`}, got ${shown(value)}`,
-  )
 }
 
 /** https://cloud.google.com/storage/docs/buckets#naming, without the rules that change nothing here. */
@@ -89,7 +69,6 @@ function checkBucket(bucket: string): void {
 
 function checkBytes(name: string, value: number | undefined, unit: number): void {
   if (value === undefined) return
-  if (typeof value !== 'number') throw new TypeError(`gcs() wants option ${name} to be a number, got ${shown(value)}`)
   const least = name === 'partSize' ? unit : 0
   if (Number.isSafeInteger(value) && value >= least && value <= 5 * 2 ** 30 && value % unit === 0) return
   const multiple = unit === 1 ? '' : `, a multiple of ${unit}`
@@ -113,20 +92,4 @@ function checkCredentials(options: GcsOptions): void {
   if ((email === undefined) !== (key === undefined)) {
     throw invalid('credentials', 'half', 'credentials want both client_email and private_key')
   }
-}
-
-/** One letter too many, too few or different, two swapped, or one name beginning with the other. */
-function isNear(a: string, b: string): boolean {
-  if (a.startsWith(b) || b.startsWith(a)) return true
-  if (Math.abs(a.length - b.length) > 1) return false
-  let start = 0
-  while (start < a.length && a[start] === b[start]) start++
-  const restA = a.slice(start)
-  const restB = b.slice(start)
-  return (
-    restA.slice(1) === restB ||
-    restA === restB.slice(1) ||
-    restA.slice(1) === restB.slice(1) ||
-    (restA.slice(2) === restB.slice(2) && restA[0] === restB[1] && restA[1] === restB[0])
-  )
 }

@@ -1,5 +1,7 @@
 import type { S3Client, S3ClientConfig } from '@aws-sdk/client-s3'
 import { invalid, shown } from '../../core/errors.ts'
+import { suggestion } from '../../core/suggest.ts'
+import { checkOptions, type OptionType } from '../options.ts'
 import { type S3Preset, presets } from './presets.ts'
 
 /** Where the bucket is and how to get in. Give a client of your own, or what builds one. */
@@ -52,9 +54,8 @@ const types = {
   allowInsecure: 'boolean',
   allowLinkLocal: 'boolean',
   service: 'string',
-} as const satisfies Record<keyof S3Options, string>
+} as const satisfies Record<keyof S3Options, OptionType>
 
-const names = Object.keys(types) as readonly (keyof S3Options)[]
 const buildsClient = [
   'region',
   'endpoint',
@@ -72,9 +73,7 @@ const most = 5 * 2 ** 30
 
 /** INVALID, naming the option and its rule; TypeError where a value has the wrong JavaScript type. Reads no file, sends nothing. */
 export function checkS3Options(options: S3Options): void {
-  if (typeof options !== 'object' || options === null) throw new TypeError('s3() wants an object of options')
-  for (const name of Object.keys(options)) checkName(name)
-  for (const name of names) checkType(name, options[name])
+  checkOptions('s3', options, types, 'bucket')
   checkBucket(options.bucket)
   checkBytes('partSize', options.partSize, least.part)
   checkBytes('multipartThreshold', options.multipartThreshold, least.whole)
@@ -82,7 +81,7 @@ export function checkS3Options(options: S3Options): void {
     throw invalid(
       'preset',
       'unknown',
-      `s3() knows no preset ${shown(options.preset)}; ${nearest(options.preset, Object.keys(presets))}`,
+      `s3() knows no preset ${shown(options.preset)}${suggestion(options.preset, Object.keys(presets))}`,
     )
   }
   for (const name of ['region', 'account', 'service'] as const) {
@@ -97,39 +96,6 @@ export function checkS3Options(options: S3Options): void {
   }
   checkCredentials(options.credentials)
   checkClient(options)
-}
-
-function checkName(name: string): void {
-  if ((names as readonly string[]).includes(name)) return
-  throw invalid('options', 'unknown', `s3() has no option ${shown(name)}; ${nearest(name, names)}`)
-}
-
-/** The name that was meant, or all there are. */
-function nearest(name: string, known: readonly string[]): string {
-  const wanted = name.toLowerCase()
-  const near = known.find(each => {
-    const candidate = each.toLowerCase()
-    return candidate.startsWith(wanted) || wanted.startsWith(candidate) || isOneEdit(candidate, wanted)
-  })
-  return near === undefined || name === '' ? `there are: ${known.join(', ')}` : `did you mean ${near}?`
-}
-
-/** One letter more, less or another, or two swapped. */
-function isOneEdit(a: string, b: string): boolean {
-  let start = 0
-  while (start < Math.min(a.length, b.length) && a[start] === b[start]) start++
-  const [restA, restB] = [a.slice(start), b.slice(start)]
-  const isSwapped = restA[0] === restB[1] && restA[1] === restB[0] && restA.slice(2) === restB.slice(2)
-  return isSwapped || restA.slice(1) === restB || restA === restB.slice(1) || restA.slice(1) === restB.slice(1)
-}
-
-function checkType(name: keyof S3Options, value: unknown): void {
-  if (value === undefined && name !== 'bucket') return
-  const wanted = types[name]
-  if (value !== null && wanted.split(' or ').includes(typeof value)) return
-  throw new TypeError(
-    `s3() wants option ${name} to be ${/^[aeiou]/.test(wanted) ? 'an' : 'a'} ${wanted}, got ${shown(value)}`,
-  )
 }
 
 /** Old buckets have names that new ones may not. https://docs.aws.amazon.com/AmazonS3/latest/userguide/bucketnamingrules.html */
