@@ -4,7 +4,7 @@ import { HoldfastError } from '../core/errors.ts'
 import type { Clock } from '../core/ports.ts'
 import type { Provider } from '../core/provider.ts'
 import { stampTime } from '../core/version.ts'
-import type { Accepted, Condition, Journal, NewWrite } from '../journal/contract.ts'
+import type { Accepted, Condition, Journal, NewWrite, Refusal } from '../journal/contract.ts'
 import type { Draft } from '../stage/drafts.ts'
 import type { Stage } from '../stage/stage.ts'
 import { checkDelete } from './input/calls.ts'
@@ -147,7 +147,7 @@ async function decided(
       signal === undefined ? stop.signal : AbortSignal.any([stop.signal, signal]),
     )
     if (answer === 'kept') return
-    if (answer !== 'out' && answer !== undefined) throw refusedError(answer.code, answer.message, promised)
+    if (answer !== 'out' && answer !== undefined) throw refusedError(answer, promised)
   } catch (error) {
     if (!stop.signal.aborted && signal?.aborted !== true) throw error
   } finally {
@@ -167,15 +167,15 @@ async function decided(
 }
 
 function refusedError(
-  code: 'PRECONDITION' | 'UNAVAILABLE' | 'UNSUPPORTED',
-  message: string,
-  promised: { readonly key: string },
+  { code, message, outcome }: Refusal,
+  { key, version }: Accepted & { readonly key: string },
 ): HoldfastError {
   return new HoldfastError(code, message, {
-    key: promised.key,
+    key,
+    ...(outcome === 'unknown' ? { version } : {}),
     field: 'if',
     rule: 'condition',
-    outcome: 'rejected',
+    outcome,
     ...(code === 'PRECONDITION' ? { reason: 'CONDITION' as const } : {}),
   })
 }

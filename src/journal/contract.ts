@@ -117,6 +117,8 @@ export type Decision =
 export interface Refusal {
   readonly code: 'PRECONDITION' | 'UNAVAILABLE' | 'UNSUPPORTED'
   readonly message: string
+  /** 'unknown': it may have been there, and something newer is there now. */
+  readonly outcome: 'rejected' | 'unknown'
 }
 
 export type Condition = 'absent' | { readonly version: Version }

@@ -279,13 +279,22 @@ function isPrecondition(error: unknown): boolean {
   return error instanceof HoldfastError && error.code === 'PRECONDITION'
 }
 
-function refused({ task }: Applying, found: string | undefined): Settled {
-  const { condition } = task.write
+/** Not what was wanted is there. After a try with an unknown outcome, something newer may have come over what we wrote: then nobody can tell. */
+function refused({ task, mayBeThere, target }: Applying, found: string | undefined): Settled {
+  const { condition, version } = task.write
+  if (mayBeThere && (found === undefined || found > version))
+    return {
+      is: 'refused',
+      code: 'UNAVAILABLE',
+      message: `an answer of ${target.provider.name} was lost, and ${found === undefined ? 'the key is absent' : `version ${found} is there`} now: whether the write was there before is not known`,
+      outcome: 'unknown',
+    }
   const wanted = condition === 'absent' || condition === undefined ? 'be absent' : `have version ${condition.version}`
   return {
     is: 'refused',
     code: 'PRECONDITION',
     message: `the key was to ${wanted}, but ${found === undefined ? 'it is absent' : `it has version ${found}`}`,
+    outcome: 'rejected',
   }
 }
 
@@ -294,6 +303,7 @@ function unable({ target }: Applying, what: string): Settled {
     is: 'refused',
     code: 'UNSUPPORTED',
     message: `the primary ${target.provider.name} has no ${what}: write without \`if\`, or make another provider the primary`,
+    outcome: 'rejected',
   }
 }
 

@@ -71,6 +71,8 @@ export function openLane(deps: LaneDeps): Lane {
   const keys = new Set<string>()
   /** When this process saw a replica stored, by the clock that never jumps: kept until the least hold is over. */
   const storedHere = new Map<number, number>()
+  /** Conditional writes of which a try of this attempt may have been applied: that they did not happen can no longer be said. */
+  const unsettled = new Set<number>()
   const begun = clock.monotonic()
   const target: Target = {
     id,
@@ -208,6 +210,7 @@ export function openLane(deps: LaneDeps): Lane {
         })
       }
     } finally {
+      unsettled.delete(seq)
       inFlight.delete(seq)
       keys.delete(key)
       changed.ring()
@@ -259,6 +262,7 @@ export function openLane(deps: LaneDeps): Lane {
         shouldRetry: ({ error }) => worthAnotherTry(provider.classify(error)) && !signal.aborted,
         onFailedAttempt: async ({ error, attemptNumber, retriesLeft }) => {
           const fault = provider.classify(error)
+          noteUnsettled(task, fault)
           if (retriesLeft === 0 || !worthAnotherTry(fault)) return
           if (fault.reason === 'UPLOAD_GONE') saved = undefined
           await clock.sleep(Math.min(waitBefore(attemptNumber, random, fault.retryAfterMs), 5_000), signal)
@@ -289,7 +293,10 @@ export function openLane(deps: LaneDeps): Lane {
         return
       }
       case 'refused':
-        await lease.decide(write.seq, { kept: false, refusal: { code: settled.code, message: settled.message } })
+        await lease.decide(write.seq, {
+          kept: false,
+          refusal: { code: settled.code, message: settled.message, outcome: settled.outcome },
+        })
         return
       case 'overtaken':
         await overtaken(task, settled.by, settled.foreign?.modifiedAt)
@@ -370,8 +377,17 @@ export function openLane(deps: LaneDeps): Lane {
     }
   }
 
+  function noteUnsettled({ write }: Task, fault: HoldfastError): void {
+    if (write.state === 'tentative' && fault.outcome === 'unknown') unsettled.add(write.seq)
+  }
+
+  function mayHaveHappened({ write, replica }: Task): boolean {
+    return replica.attempt > 0 || unsettled.has(write.seq)
+  }
+
   async function react(task: Task, fault: HoldfastError): Promise<void> {
     const { write, replica } = task
+    noteUnsettled(task, fault)
     const reaction = reactionTo(fault)
     switch (reaction) {
       case 'stop':
@@ -380,7 +396,8 @@ export function openLane(deps: LaneDeps): Lane {
       case 'block-provider':
         await lease.postpone(write.seq, id, {
           notBefore: replica.notBefore,
-          attempt: replica.attempt,
+          // One that was tried can no longer be withdrawn.
+          attempt: mayHaveHappened(task) ? Math.max(1, replica.attempt) : replica.attempt,
           reason: fault.reason,
           message: fault.message,
         })
@@ -390,7 +407,7 @@ export function openLane(deps: LaneDeps): Lane {
         await askCanary(task, fault)
         return
       case 'block-replica':
-        await blockReplica(task, fault.reason ?? 'REFUSED', fault.message)
+        await blockReplica(task, fault.reason ?? 'REFUSED', fault)
         return
       case 'check-local':
         await checkLocal(task, fault)
@@ -410,8 +427,11 @@ export function openLane(deps: LaneDeps): Lane {
   async function postpone(task: Task, fault: HoldfastError): Promise<void> {
     const { write, replica } = task
     // A conditional write that surely did not happen is given back to its caller rather than kept waiting.
-    if (write.state === 'tentative' && fault.outcome === 'rejected' && replica.attempt === 0) {
-      await lease.decide(write.seq, { kept: false, refusal: { code: 'UNAVAILABLE', message: fault.message } })
+    if (write.state === 'tentative' && fault.outcome === 'rejected' && !mayHaveHappened(task)) {
+      await lease.decide(write.seq, {
+        kept: false,
+        refusal: { code: 'UNAVAILABLE', message: fault.message, outcome: 'rejected' },
+      })
       return
     }
     const inMs = waitBefore(replica.attempt, random, fault.retryAfterMs)
@@ -431,10 +451,16 @@ export function openLane(deps: LaneDeps): Lane {
     })
   }
 
-  async function blockReplica(task: Task, reason: Reason, message: string): Promise<void> {
+  async function blockReplica(task: Task, reason: Reason, fault: HoldfastError): Promise<void> {
     const { seq, key, version, state } = task.write
+    const { message } = fault
+    if (state === 'tentative' && mayHaveHappened(task) && reason !== 'TOO_OLD') {
+      await postpone(task, fault)
+      return
+    }
     if (state === 'tentative') {
-      await lease.decide(seq, { kept: false, refusal: { code: 'UNAVAILABLE', message } })
+      const outcome = mayHaveHappened(task) ? 'unknown' : 'rejected'
+      await lease.decide(seq, { kept: false, refusal: { code: 'UNAVAILABLE', message, outcome } })
       return
     }
     await lease.block(seq, id, reason, message)
@@ -457,7 +483,7 @@ export function openLane(deps: LaneDeps): Lane {
       if (reactionTo(why) !== 'retry') await blockProvider(why.reason ?? 'FORBIDDEN', why.message)
       return
     }
-    await blockReplica(task, 'FORBIDDEN', fault.message)
+    await blockReplica(task, 'FORBIDDEN', fault)
   }
 
   /** The service found other bytes than announced: are ours still what they were? */
@@ -467,10 +493,10 @@ export function openLane(deps: LaneDeps): Lane {
       for await (const _ of source.open(0, source.size)) signal.throwIfAborted()
     } catch (error) {
       if (signal.aborted) return
-      await blockReplica(task, 'LOCAL_CORRUPT', asError(error).message)
+      await blockReplica(task, 'LOCAL_CORRUPT', asError(error))
       return
     }
-    if (task.replica.attempt >= mostMismatches) await blockReplica(task, 'MISMATCH', fault.message)
+    if (task.replica.attempt >= mostMismatches) await blockReplica(task, 'MISMATCH', fault)
     else await postpone(task, fault)
   }
 

@@ -53,7 +53,12 @@ export type Settled =
   /** A newer write is there: this one needs to go nowhere any more. */
   | { readonly is: 'overtaken'; readonly by: Version; readonly foreign: RemoteObject | undefined }
   /** The condition of a conditional write does not hold. */
-  | { readonly is: 'refused'; readonly code: 'PRECONDITION' | 'UNSUPPORTED'; readonly message: string }
+  | {
+      readonly is: 'refused'
+      readonly code: 'PRECONDITION' | 'UNAVAILABLE' | 'UNSUPPORTED'
+      readonly message: string
+      readonly outcome: 'rejected' | 'unknown'
+    }
 
 export function conflict(
   message: string,

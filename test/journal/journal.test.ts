@@ -135,7 +135,10 @@ test('a conditional write is refused or kept by the decision of the primary, and
   expect(journal.view('kept')).toMatchObject({ open: undefined, tentative: { seq: kept.seq } })
   expect(journal.counts().accepted).toBe(0)
   await lease.decide(kept.seq, { kept: true, provider: 1, evidence: evidence() })
-  await lease.decide(refused.seq, { kept: false, refusal: { code: 'PRECONDITION', message: 'it is there' } })
+  await lease.decide(refused.seq, {
+    kept: false,
+    refusal: { code: 'PRECONDITION', message: 'it is there', outcome: 'rejected' },
+  })
   await lease.sending(sent.seq, 1)
   expect(await journal.withdraw(sent.seq)).toBe(false)
   expect(await journal.withdraw(early.seq)).toBe(true)
