@@ -1,8 +1,8 @@
 import type { Storage } from '@google-cloud/storage'
 import type { Capabilities, Provider } from '../core/provider.ts'
 import { loadSdk } from '../core/sdk.ts'
+import { checkEndpoint, type EndpointRules } from './endpoint.ts'
 import { faultsOf } from './fault.ts'
-import { checkEndpoint } from './gcs/endpoint.ts'
 import { classifyGcs } from './gcs/errors.ts'
 import { gcsLimits, refuseGcsKey } from './gcs/keys.ts'
 import { listObjects } from './gcs/list.ts'
@@ -41,7 +41,7 @@ export function gcs(options: GcsOptions): Provider {
   const { bucket, prefix = '', partSize = 8 * mebibyte, multipartThreshold = 64 * mebibyte } = options
   const name = options.name ?? (prefix === '' ? `gcs:${bucket}` : `gcs:${bucket}/${prefix}`)
   const storage = options.client ?? buildClient(options)
-  const endpoint = checkEndpoint(storage.apiEndpoint, options.allowInsecure === true)
+  const endpoint = checkEndpoint(storage.apiEndpoint, rulesOf(options))
   const faults = faultsOf(name)
   const target = targetOf(bucket, faults, wireTo({ storage, endpoint, userProject: options.userProject, faults }))
 
@@ -71,11 +71,15 @@ export function gcs(options: GcsOptions): Provider {
   return prefix === '' ? whole : prefixed(whole, prefix, { name })
 }
 
+function rulesOf({ allowInsecure = false }: GcsOptions): EndpointRules {
+  return { field: 'apiEndpoint', allowInsecure, allowLinkLocal: undefined, path: 'none' }
+}
+
 /** Tokens are not sent in the clear unless the user brought the client that makes them. The client's own retries are never in play. */
 function buildClient(options: GcsOptions): Storage {
   const sdk = loadSdk<typeof import('@google-cloud/storage')>('@google-cloud/storage', 'holdfast/gcs')
   const { apiEndpoint, authClient, projectId } = options
-  if (apiEndpoint !== undefined) checkEndpoint(apiEndpoint, options.allowInsecure === true)
+  if (apiEndpoint !== undefined) checkEndpoint(apiEndpoint, rulesOf(options))
   const storage = new sdk.Storage({
     retryOptions: { autoRetry: false },
     useAuthWithCustomEndpoint: authClient !== undefined || (apiEndpoint ?? 'https:').startsWith('https:'),

@@ -5,7 +5,7 @@ import { packedName } from '../../src/core/attributes.ts'
 import { HoldfastError } from '../../src/core/errors.ts'
 import { hasSdk, loadSdk } from '../../src/core/sdk.ts'
 import { s3, type S3Options } from '../../src/providers/s3.ts'
-import { guardedLookup } from '../../src/providers/s3/endpoint.ts'
+import { guardedLookup } from '../../src/providers/endpoint.ts'
 import { errorOf, listing, putOf, reply, secrets, startRecorder } from './s3-recorder.ts'
 
 const { signal } = new AbortController()

@@ -1,7 +1,7 @@
-import { isIP } from 'node:net'
 import type { BlobServiceClient } from '@azure/storage-blob'
 import { invalid, shown } from '../../core/errors.ts'
 import { loadSdk } from '../../core/sdk.ts'
+import { checkEndpoint } from '../endpoint.ts'
 import { checkOptions, type OptionType } from '../options.ts'
 import { mostBlockBytes, mostSingleShotBytes } from './keys.ts'
 
@@ -132,12 +132,13 @@ function checkWayIn(options: AzureOptions): void {
 /** The caller's client, or one built from the options. Its endpoint is checked either way. */
 export function serviceOf(options: AzureOptions): BlobServiceClient {
   const { endpoint, allowInsecure = false } = options
-  if (endpoint !== undefined) checkEndpoint('endpoint', endpoint, allowInsecure)
+  const rules = { allowInsecure, allowLinkLocal: undefined, path: 'account' } as const
+  if (endpoint !== undefined) checkEndpoint(endpoint, { ...rules, field: 'endpoint' })
   const service = options.client ?? build(options)
   const url = new URL(service.url)
   const field =
     options.client !== undefined ? 'client' : options.connectionString !== undefined ? 'connectionString' : 'endpoint'
-  checkEndpoint(field, url.origin + url.pathname, allowInsecure)
+  checkEndpoint(url.origin + url.pathname, { ...rules, field })
   return service
 }
 
@@ -167,47 +168,4 @@ function build(options: AzureOptions): BlobServiceClient {
     new sdk.AnonymousCredential(),
     pipeline,
   )
-}
-
-/** Where requests, and with them credentials, go: an http(s) origin, and at most the account's name as its path (as emulators want it). */
-function checkEndpoint(field: string, text: string, allowInsecure: boolean): void {
-  const refuse = (rule: string, what: string): Error =>
-    invalid(field, rule, `${field} ${shown(hideUserinfo(text))} ${what}`)
-  const url = URL.parse(text)
-  if (url === null || (url.protocol !== 'https:' && url.protocol !== 'http:'))
-    throw refuse('url', 'is not an http(s) URL')
-  if (url.username !== '' || url.password !== '')
-    throw refuse('userinfo', 'carries a user name: give credentials apart')
-  if (url.search !== '' || url.hash !== '') throw refuse('query', 'has a query: give a SAS as sasToken')
-  if (!/^\/(?:[a-z0-9]{3,24}\/?)?$/.test(url.pathname))
-    throw refuse('path', 'has a path that is not the name of an account')
-  if (isMetadataService(url.hostname))
-    throw refuse('forbidden', 'is link-local: a metadata service, not a storage account')
-  if (url.protocol === 'http:' && !isLoopback(url.hostname) && !allowInsecure) {
-    throw refuse('insecure', 'is not encrypted: use https, or say allowInsecure: true')
-  }
-}
-
-function isLoopback(hostname: string): boolean {
-  const host = hostname.replace(/^\[|\]$/g, '')
-  return (
-    host === 'localhost' ||
-    host.endsWith('.localhost') ||
-    host === '::1' ||
-    (isIP(host) === 4 && host.startsWith('127.'))
-  )
-}
-
-function isMetadataService(hostname: string): boolean {
-  const host = hostname.replace(/^\[|\]$/g, '').toLowerCase()
-  return (
-    (isIP(host) === 4 && host.startsWith('169.254.')) ||
-    (isIP(host) === 6 && /^(?:fe[89ab][0-9a-f]:|fd00:ec2::254$|::ffff:a9fe:)/.test(host)) ||
-    host === 'metadata.google.internal' ||
-    host === 'metadata'
-  )
-}
-
-function hideUserinfo(text: string): string {
-  return text.replace(/\/\/[^/@]*@/, '//…@').replace(/\?.*$/s, '?…')
 }

@@ -9,8 +9,8 @@ import { Agent as HttpsAgent, request as httpsRequest } from 'node:https'
 import type { Storage } from '@google-cloud/storage'
 import type { HoldfastError } from '../../core/errors.ts'
 import { unlessAborted, untilAborted } from '../../core/abort.ts'
+import { guardedLookup, isLoopback } from '../endpoint.ts'
 import type { Faults } from '../fault.ts'
-import { guardedLookup, isLoopback } from './endpoint.ts'
 import { credentialsError, isService, type Purpose, protocolError, refusalError, transportError } from './errors.ts'
 
 /**

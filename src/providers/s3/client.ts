@@ -2,8 +2,8 @@ import { Agent as HttpAgent } from 'node:http'
 import { Agent as HttpsAgent } from 'node:https'
 import type { S3Client } from '@aws-sdk/client-s3'
 import { HoldfastError, invalid } from '../../core/errors.ts'
+import { checkEndpoint, guardedLookup } from '../endpoint.ts'
 import { onlyOnce, type Sdk } from './call.ts'
-import { checkEndpoint, guardedLookup } from './endpoint.ts'
 import type { S3Options } from './options.ts'
 import { presets } from './presets.ts'
 
@@ -41,7 +41,8 @@ function ownPlace(sdk: Sdk, options: S3Options): Place {
     throw invalid('endpoint', 'missing', `preset ${options.preset} wants endpoint: it is a server of your own`)
   }
   const { allowInsecure = false, allowLinkLocal = false } = options
-  const endpoint = address === undefined ? undefined : checkEndpoint(address, { allowInsecure, allowLinkLocal })
+  const rules = { field: 'endpoint', allowInsecure, allowLinkLocal, path: 'none' } as const
+  const endpoint = address === undefined ? undefined : checkEndpoint(address, rules)
   const region = options.region ?? preset.region ?? (endpoint === undefined ? undefined : 'us-east-1')
   const pathStyle =
     options.forcePathStyle ?? preset.pathStyle ?? (options.endpoint !== undefined && options.preset === undefined)
