@@ -68,7 +68,7 @@ export function ledger(database: Database, writer: string, bodies: string) {
   const replicaStates = sql<{ provider: number; state: string }>('SELECT provider, state FROM replicas WHERE seq = ?')
   const deleteWrite = sql('DELETE FROM writes WHERE seq = ?')
   const deleteReplicas = sql('DELETE FROM replicas WHERE seq = ?')
-  const addTrash = sql('INSERT INTO trash VALUES (?, ?) ON CONFLICT DO NOTHING')
+  const addTrash = sql('INSERT INTO trash VALUES (?, ?) ON CONFLICT DO UPDATE SET "to" = excluded."to"')
   const removeTrash = sql('DELETE FROM trash WHERE file = ?')
   const fileInUse = sql<number>(
     'SELECT (SELECT count(*) FROM writes WHERE file = @file) + (SELECT count(*) FROM cached WHERE file = @file) + (SELECT count(*) FROM trash WHERE file = @file)',

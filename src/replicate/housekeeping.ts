@@ -7,6 +7,8 @@ import type { Emit } from './events.ts'
 const graceMs = 15 * 60_000
 const collectEveryMs = 10 * 60_000
 const trimEveryMs = 60_000
+/** That the hold is shortened is a change like any other, and asked for after changes: not without a pause. */
+const hastenEveryMs = 1_000
 /** Held copies are never looked at sooner than this, however full the stage is. */
 const leastHeldMs = 120_000
 /** Remembered tokens of finished writes: they save requests, no promise rests on them. */
@@ -21,8 +23,8 @@ export interface HousekeepingDeps {
   readonly cacheBytes: number
   readonly tombstoneMs: number
   readonly isBusy: (seq: number) => boolean
-  /** Drops what unfinished uploads of a write left at the providers. */
-  readonly abandonUploads: (write: WriteRow) => Promise<void>
+  /** Drops what unfinished uploads of a write left at the providers, in the background: no provider keeps local disk from being freed. */
+  readonly abandonUploads: (write: WriteRow) => void
   readonly emit: Emit
 }
 
@@ -40,13 +42,14 @@ export interface Housekeeping {
 export function housekeeping(deps: HousekeepingDeps): Housekeeping {
   const { lease, stage, clock, emit } = deps
   let collectedAt = Number.NEGATIVE_INFINITY
+  let hastenedAt = Number.NEGATIVE_INFINITY
   let trimmedAt = Number.NEGATIVE_INFINITY
 
   async function release(): Promise<boolean> {
     const verified = lease.releasable(batch)
     const over = lease.superseded(clock.now(), batch).filter(({ seq }) => !deps.isBusy(seq))
     if (verified.length === 0 && over.length === 0) return false
-    for (const write of over) await deps.abandonUploads(write)
+    for (const write of over) deps.abandonUploads(write)
     await lease.release([
       ...verified.map(({ seq }) => ({ seq, cache: deps.cacheBytes > 0 })),
       ...over.map(({ seq }) => ({ seq, cache: false })),
@@ -60,16 +63,28 @@ export function housekeeping(deps: HousekeepingDeps): Housekeeping {
     if (trash.length === 0) return false
     for (const { file, to } of trash) {
       if (to === 'cache') await stage.moveToCache(file)
-      else await stage.unlinkBody(file)
+      else {
+        await stage.unlinkBody(file)
+        // That of an older write may have been cached before.
+        await stage.evict(file)
+      }
     }
     await lease.emptied(trash.map(({ file }) => file))
     return trash.length === batch
   }
 
-  async function collect(): Promise<void> {
+  async function collectFrom(tree: 'bodies' | 'cache'): Promise<void> {
     const old: string[] = []
-    for await (const { file, ageMs } of stage.files('bodies')) if (ageMs > graceMs) old.push(file)
-    for (let i = 0; i < old.length; i += batch) await lease.collect(old.slice(i, i + batch))
+    for await (const { file, ageMs } of stage.files(tree)) if (ageMs > graceMs) old.push(file)
+    for (let i = 0; i < old.length; i += batch) {
+      const orphans = await lease.collect(old.slice(i, i + batch))
+      if (tree === 'cache') for (const file of orphans) await stage.evict(file)
+    }
+  }
+
+  async function collect(): Promise<void> {
+    await collectFrom('bodies')
+    await collectFrom('cache')
     await stage.sweep.idle()
     await stage.restoreReserve()
   }
@@ -85,7 +100,10 @@ export function housekeeping(deps: HousekeepingDeps): Housekeeping {
 
   return {
     async afterChange() {
-      if (lease.heldBytes() > deps.maxHeldBytes) await lease.hasten(clock.now() - leastHeldMs)
+      if (clock.monotonic() - hastenedAt > hastenEveryMs && lease.heldBytes() > deps.maxHeldBytes) {
+        hastenedAt = clock.monotonic()
+        await lease.hasten(clock.now() - leastHeldMs)
+      }
       const more = await release()
       return (await emptyTrash()) || more
     },

@@ -47,6 +47,8 @@ export interface LaneDeps {
   readonly emit: Emit
   /** The journal takes no changes from this process any more. */
   readonly lost: (error: HoldfastError) => void
+  /** Something is in flight no more: its body may be released. */
+  readonly freed: () => void
   readonly signal: AbortSignal
 }
 
@@ -214,6 +216,7 @@ export function openLane(deps: LaneDeps): Lane {
       inFlight.delete(seq)
       keys.delete(key)
       changed.ring()
+      deps.freed()
     }
   }
 

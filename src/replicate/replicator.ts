@@ -118,6 +118,7 @@ async function replicate(deps: ReplicatorDeps, lease: Lease, outer: AbortSignal)
         adopt: deps.adopt,
         emit,
         lost: (error: HoldfastError) => lose(error),
+        freed: changed.ring,
         signal,
       }),
     )
@@ -130,11 +131,11 @@ async function replicate(deps: ReplicatorDeps, lease: Lease, outer: AbortSignal)
     cacheBytes: options.cacheBytes,
     tombstoneMs: options.tombstoneDays * 86_400_000,
     isBusy: seq => [...lanes.values()].some(lane => lane.isBusy(seq)),
-    async abandonUploads(write) {
+    abandonUploads(write) {
       for (const { provider, upload } of write.replicas) {
         // Best effort: a provider drops what is unfinished by its own rule in the end.
         if (upload !== undefined)
-          await lanes
+          lanes
             .get(provider)
             ?.abandon(write.key, upload)
             .catch(() => {})
