@@ -23,6 +23,8 @@ const smallBytes = 1024 * 1024
 const quickRetries = 2
 /** How often a copy that comes out wrong is sent again before somebody has to look at it. */
 const mostMismatches = 3
+/** Writes whose mismatches are remembered: an older one may be sent again a few times more. */
+const mostRemembered = 10_000
 
 export interface LaneOptions {
   readonly holdMs: number
@@ -73,6 +75,8 @@ export function openLane(deps: LaneDeps): Lane {
   const keys = new Set<string>()
   /** When this process saw a replica stored, by the clock that never jumps: kept until the least hold is over. */
   const storedHere = new Map<number, number>()
+  /** How often a copy of a write came out wrong, as this process saw it: attempts also count what the network did. */
+  const mismatches = new Map<number, number>()
   /** Conditional writes of which a try of this attempt may have been applied: that they did not happen can no longer be said. */
   const unsettled = new Set<number>()
   const begun = clock.monotonic()
@@ -347,13 +351,14 @@ export function openLane(deps: LaneDeps): Lane {
     switch (looked.is) {
       case 'verified':
         storedHere.delete(write.seq)
+        mismatches.delete(write.seq)
         await lease.verified(write.seq, id)
         emit('verified', about)
         return
       case 'lost':
         // A bucket that was emptied or replaced is not to be filled again by thousands of small repairs.
         if (identity !== undefined) await confirmIdentity(provider, identity, signal)
-        if (task.replica.attempt >= mostMismatches)
+        if (isOnceTooOften(write.seq))
           throw new HoldfastError('BLOCKED', `${looked.message}, ${mostMismatches} times`, {
             key: write.key,
             reason: 'MISMATCH',
@@ -368,6 +373,15 @@ export function openLane(deps: LaneDeps): Lane {
       default:
         looked satisfies never
     }
+  }
+
+  /** Counts one more. */
+  function isOnceTooOften(seq: number): boolean {
+    const count = (mismatches.get(seq) ?? 0) + 1
+    mismatches.set(seq, count)
+    const [oldest] = mismatches.keys()
+    if (mismatches.size > mostRemembered && oldest !== undefined) mismatches.delete(oldest)
+    return count > mostMismatches
   }
 
   function rememberStored(seq: number): void {
@@ -499,7 +513,7 @@ export function openLane(deps: LaneDeps): Lane {
       await blockReplica(task, 'LOCAL_CORRUPT', asError(error))
       return
     }
-    if (task.replica.attempt >= mostMismatches) await blockReplica(task, 'MISMATCH', fault)
+    if (isOnceTooOften(task.write.seq)) await blockReplica(task, 'MISMATCH', fault)
     else await postpone(task, fault)
   }
 

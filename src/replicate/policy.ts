@@ -93,6 +93,8 @@ export const worthUnblocking: readonly Reason[] = [
   'KMS',
   'REFUSED',
   'CLOCK',
+  // It is looked at anew whether it is too old: our own clock may have been wrong then.
+  'TOO_OLD',
   'MISMATCH',
   'LOCAL_CORRUPT',
   'NOT_CONFIGURED',
