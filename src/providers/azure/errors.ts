@@ -1,5 +1,6 @@
 import { type ErrorCode, HoldfastError, type Outcome, type Reason, shown } from '../../core/errors.ts'
 import type { Faults } from '../fault.ts'
+import { brokenBy, cleanCause, cleanText, httpDate, retryAfterMs, wordsOf } from '../transport.ts'
 
 /** What a request was for, as far as it changes what its failure means. */
 export interface Purpose {
@@ -46,12 +47,12 @@ export function callError(faults: Faults, purpose: Purpose, error: unknown): Hol
   // Of a good status: the client could not read what came with it.
   const isGood = refusal.status < 300
   const meaning = isGood ? unsettled(spoke(refusal) ? 'PROTOCOL' : 'NOT_PROVIDER') : meaningOf(refusal)
-  const said = [refusal.status, refusal.code, ...(meaning.reason === 'CREDENTIALS' ? [] : [wordsOf(refusal.text)])]
+  const said = [refusal.status, refusal.code, ...(meaning.reason === 'CREDENTIALS' ? [] : [messageIn(refusal.text)])]
   const requestId = refusal.header('x-ms-request-id')
   const trace = requestId === undefined ? '' : ` (request ${clean(requestId)})`
   return errorOf(faults, purpose, meaning, `answered ${said.filter(Boolean).join(' ')}${trace}`, {
-    cause: cleanCause(error),
-    retryAfterMs: retryAfter(refusal.header),
+    cause: causeOf(error),
+    retryAfterMs: retryAfterMs(refusal.header('retry-after'), refusal.header('date')),
   })
 }
 
@@ -63,8 +64,7 @@ export function isAbsent(error: unknown): boolean {
 
 /** The `Date` of the answer that an error is about, ms since 1970. */
 export function timeOf(error: unknown): number | undefined {
-  const time = Date.parse(refusalOf(error)?.header('date') ?? '')
-  return Number.isFinite(time) ? time : undefined
+  return httpDate(refusalOf(error)?.header('date'))
 }
 
 /** A good status from something that does not speak like Azure Blob Storage. */
@@ -274,20 +274,11 @@ function reader(headers: HeadersLike | undefined): (name: string) => string | un
 
 /** No answer, or lost half-way. */
 function brokenError(faults: Faults, purpose: Purpose, error: unknown): HoldfastError {
-  return errorOf(faults, purpose, brokenMeaning(error), `failed: ${words(error)}`, { cause: cleanCause(error) })
+  return errorOf(faults, purpose, brokenMeaning(error), `failed: ${clean(wordsOf(error))}`, { cause: causeOf(error) })
 }
 
 function brokenMeaning(error: unknown): Meaning {
-  const { code, name, syscall, message } = (error ?? {}) as NodeJS.ErrnoException
-  const text = code ?? ''
-  if (/^(CERT_|ERR_TLS_|ERR_SSL_|UNABLE_TO_|DEPTH_ZERO_|SELF_SIGNED_|HOSTNAME_MISMATCH|EPROTO)/.test(text)) {
-    return { code: 'UNAVAILABLE', reason: 'TLS', outcome: 'rejected', retryable: false }
-  }
-  if (text.startsWith('HPE_')) return unsettled('PROTOCOL')
-  if (syscall === 'connect' || syscall === 'getaddrinfo' || /^(ECONNREFUSED|ENOTFOUND|EAI_)/.test(text)) {
-    return rejected('UNAVAILABLE', text === 'ETIMEDOUT' ? 'TIMEOUT' : 'NETWORK')
-  }
-  if (text === 'ETIMEDOUT' || text === 'ESOCKETTIMEDOUT') return unsettled('TIMEOUT')
+  const { code, name, message } = (error ?? {}) as NodeJS.ErrnoException
   // @azure/identity: no token could be had, so nothing was sent.
   if (/^(CredentialUnavailable|Authentication|AggregateAuthentication|AuthenticationRequired)Error$/.test(name ?? '')) {
     return rejected('DENIED', 'CREDENTIALS')
@@ -295,54 +286,31 @@ function brokenMeaning(error: unknown): Meaning {
   // What the client makes of a good answer without the headers that the service sends, or without a listing in it.
   if (name === 'RangeError' && /valid (etag|content length) header/.test(message ?? ''))
     return unsettled('NOT_PROVIDER')
-  const isNetwork = /^(E[A-Z]+|REQUEST_SEND_ERROR|PARSE_ERROR|ERR_STREAM_PREMATURE_CLOSE|ERR_STREAM_DESTROYED)$/
-  return unsettled(isNetwork.test(text) || message === 'aborted' ? 'NETWORK' : 'SERVER')
-}
-
-function words(error: unknown): string {
-  if (!(error instanceof Error)) return 'for a reason that is no error'
-  const { code } = error as NodeJS.ErrnoException
-  const message = clean(error.message)
-  return typeof code === 'string' && !message.includes(code) ? `${code} ${message}` : message
+  const broken = brokenBy(error)
+  // Names that the client gives to what has none.
+  if (broken === undefined) return unsettled(/^(REQUEST_SEND|PARSE)_ERROR$/.test(code ?? '') ? 'NETWORK' : 'SERVER')
+  if (broken.reason === 'TLS') return { code: 'UNAVAILABLE', reason: 'TLS', outcome: 'rejected', retryable: false }
+  return broken.isSent ? unsettled(broken.reason) : rejected('UNAVAILABLE', broken.reason)
 }
 
 /** What the service says, without the request id and time that it appends on lines of their own. */
-function wordsOf(text: string): string {
+function messageIn(text: string): string {
   const message = /<Message>([^<]{1,2000})/.exec(text)?.[1] ?? (text.includes('<') ? '' : text)
   return clean(message.split(/[\r\n]/)[0] ?? '')
 }
 
 /** An error that may be shown: the client's own carry the request, and with it signatures and tokens. */
-function cleanCause(error: unknown): unknown {
-  if (!(error instanceof Error)) return undefined
-  const { code, syscall, statusCode, request } = error as NodeJS.ErrnoException & RestErrorLike
-  if (request === undefined && statusCode === undefined && clean(error.message) === error.message) return error
-  const cause = new Error(clean(statusCode === undefined ? error.message : wordsOf(error.message)))
-  cause.name = error.name
-  return Object.assign(
-    cause,
-    typeof code === 'string' ? { code: clean(code) } : {},
-    syscall === undefined ? {} : { syscall },
-    statusCode === undefined ? {} : { statusCode },
-  )
+export function causeOf(error: unknown): Error | undefined {
+  const { statusCode, message } = (error ?? {}) as RestErrorLike
+  const text = typeof message === 'string' ? message : ''
+  if (typeof statusCode === 'number') return cleanCause(error, { words: messageIn(text), fields: { statusCode } })
+  const words = text.replace(signed, '[hidden]')
+  return words === text ? cleanCause(error) : cleanCause(error, { words })
 }
 
-const secrets =
-  /\b(sig|AccountKey|SharedAccessSignature|skoid|sktid|access_token|refresh_token|client_secret|client_assertion)(["']?\s*[=:]\s*["']?)[^&\s"';]+|\b(SharedKey|Bearer)\s+[^\s"']+|\beyJ[\w-]+\.[\w-]+\.[\w-]+|(?:signature|string[ -]to[ -]sign)\b[^]*/gi
+/** The service explains a signature that does not fit with the one that would, and with what was signed. */
+const signed = /(?:signature|string[ -]to[ -]sign)\b[^]*/gi
 
-/** Words of others for a message: one line, at most 300 characters, without anything that opens doors. */
-export function clean(text: string): string {
-  const line = text
-    .replace(secrets, (_all, name?: string, _is?: string, scheme?: string) => `${name ?? scheme ?? ''}[hidden]`)
-    .replace(/[\p{Cc}\u2028\u2029\u202a-\u202e\u2066-\u2069\s]+/gu, ' ')
-    .trim()
-  return line.length > 300 ? `${line.slice(0, 299)}…` : line
-}
-
-/** In ms: `retry-after` in seconds or as a date. */
-function retryAfter(header: (name: string) => string | undefined): number | undefined {
-  const value = header('retry-after')?.trim()
-  if (value === undefined) return undefined
-  const ms = /^\d{1,9}$/.test(value) ? Number(value) * 1000 : Date.parse(value) - Date.now()
-  return Number.isFinite(ms) ? Math.max(0, ms) : undefined
+function clean(text: string): string {
+  return cleanText(text.replace(signed, '[hidden]'))
 }

@@ -4,7 +4,7 @@ import { unlessAborted } from '../../core/abort.ts'
 import { HoldfastError } from '../../core/errors.ts'
 import type { GetRequest, RemoteBody } from '../../core/provider.ts'
 import { cutRange } from '../body.ts'
-import { callError, isAbsent, protocolError, type Purpose } from './errors.ts'
+import { callError, causeOf, isAbsent, protocolError, type Purpose } from './errors.ts'
 import { measured } from './head.ts'
 import { objectOf } from './object.ts'
 import { etagOf, type Target } from './target.ts'
@@ -180,7 +180,7 @@ async function* counted(
     signal.throwIfAborted()
     throw faults.because('UNAVAILABLE', 'NETWORK', `the body ended after ${got} of ${size} bytes`, {
       ...about,
-      cause: new Error((error as Error).message.slice(0, 200)),
+      cause: causeOf(error),
     })
   } finally {
     await close()

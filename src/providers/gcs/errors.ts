@@ -1,5 +1,6 @@
 import { type ErrorCode, HoldfastError, type Outcome, type Reason } from '../../core/errors.ts'
 import type { Faults } from '../fault.ts'
+import { brokenBy, cleanCause, cleanText, retryAfterMs, wordsOf } from '../transport.ts'
 
 /** What a request was for, as far as it changes what its failure means. */
 export interface Purpose {
@@ -43,16 +44,20 @@ export function refusalError(faults: Faults, purpose: Purpose, refusal: Refusal)
     refusal.status < 500 && refusal.status !== 429 && !spoke
       ? unsettled('NOT_PROVIDER')
       : meaningOf(refusal.status, reasons, message ?? refusal.text, purpose.session === true)
-  const said = [refusal.status, ...reasons, clean(message ?? (spoke ? refusal.text : 'not an answer of the service'))]
+  const said = [
+    refusal.status,
+    ...reasons,
+    cleanText(message ?? (spoke ? refusal.text : 'not an answer of the service')),
+  ]
   return errorOf(faults, purpose, meaning, `answered ${said.filter(Boolean).join(' ')}`, {
-    retryAfterMs: retryAfter(refusal.header('retry-after')),
+    retryAfterMs: retryAfterMs(refusal.header('retry-after'), refusal.header('date')),
   })
 }
 
 /** The error of a request that got no answer, or lost it half-way. */
 export function transportError(faults: Faults, purpose: Purpose, error: unknown): HoldfastError {
   if (error instanceof HoldfastError) return error
-  return errorOf(faults, purpose, brokenMeaning(error), `failed: ${words(error)}`, { cause: cleanCause(error) })
+  return errorOf(faults, purpose, brokenMeaning(error), `failed: ${wordsOf(error)}`, { cause: cleanCause(error) })
 }
 
 /** The error of finding credentials, or a token for them. Nothing was sent to the service. */
@@ -65,7 +70,7 @@ export function credentialsError(faults: Faults, purpose: Purpose, error: unknow
       : status === undefined && broken.reason !== 'SERVER'
         ? { ...broken, outcome: 'rejected' as const }
         : rejected('DENIED', 'CREDENTIALS')
-  return errorOf(faults, purpose, meaning, `could not get credentials: ${words(error)}`, { cause: cleanCause(error) })
+  return errorOf(faults, purpose, meaning, `could not get credentials: ${wordsOf(error)}`, { cause: cleanCause(error) })
 }
 
 /** A 2xx, or a redirect, from something that does not speak like Google Cloud Storage. */
@@ -86,7 +91,7 @@ export function classifyGcs(faults: Faults, error: unknown): HoldfastError {
   if (status === undefined) return transportError(faults, purpose, error)
   const { reasons, message } = sdkDetails(error)
   const meaning = meaningOf(status, reasons, message, false)
-  return errorOf(faults, purpose, meaning, `answered ${[status, ...reasons, clean(message)].join(' ')}`, {
+  return errorOf(faults, purpose, meaning, `answered ${[status, ...reasons, cleanText(message)].join(' ')}`, {
     cause: cleanCause(error),
   })
 }
@@ -180,19 +185,10 @@ function meaningOf(status: number, reasons: readonly string[], message: string, 
 }
 
 function brokenMeaning(error: unknown): Meaning {
-  const { code: found, syscall } = (error ?? {}) as { code?: unknown; syscall?: unknown }
-  const code = typeof found === 'string' ? found : ''
-  if (/^(CERT_|ERR_TLS_|ERR_SSL_|UNABLE_TO_|DEPTH_ZERO_|SELF_SIGNED_|HOSTNAME_MISMATCH|EPROTO)/.test(code)) {
-    return rejected('UNAVAILABLE', 'TLS', false)
-  }
-  if (code.startsWith('HPE_')) return unsettled('PROTOCOL')
-  if (/^(ETIMEDOUT|ESOCKETTIMEDOUT|ERR_SOCKET_CONNECTION_TIMEOUT)$/.test(code)) {
-    return syscall === 'connect' ? rejected('UNAVAILABLE', 'TIMEOUT') : unsettled('TIMEOUT')
-  }
-  if (syscall === 'connect' || syscall === 'getaddrinfo' || /^(ECONNREFUSED|ENOTFOUND|EAI_)/.test(code)) {
-    return rejected('UNAVAILABLE', 'NETWORK')
-  }
-  return unsettled(/^(E[A-Z]+|ERR_STREAM_PREMATURE_CLOSE|UND_ERR_.*)$/.test(code) ? 'NETWORK' : 'SERVER')
+  const broken = brokenBy(error)
+  if (broken === undefined) return unsettled('SERVER')
+  if (broken.reason === 'TLS') return rejected('UNAVAILABLE', 'TLS', false)
+  return broken.isSent ? unsettled(broken.reason) : rejected('UNAVAILABLE', broken.reason)
 }
 
 /** Whether the answer carries a header that only the service sets: each answer of the upload and media servers has one. */
@@ -245,44 +241,4 @@ function sdkDetails(error: unknown): { reasons: readonly string[]; message: stri
     reasons: reasons.length > 0 ? reasons : inside.reasons,
     message: inside.message ?? (typeof message === 'string' ? message : ''),
   }
-}
-
-function words(error: unknown): string {
-  if (!(error instanceof Error)) return 'for a reason that is no error'
-  const code = (error as NodeJS.ErrnoException).code
-  const message = clean(error.message)
-  return typeof code === 'string' && !message.includes(code) ? `${code} ${message}` : message
-}
-
-/**
- * The error itself where it may be shown. The client library's own carry requests, and with them tokens and signed assertions: of
- * those a copy without them.
- */
-function cleanCause(error: unknown): unknown {
-  if (!(error instanceof Error)) return undefined
-  const { code, syscall, cause } = error as NodeJS.ErrnoException
-  const bare = Object.values(error).every(value => typeof value !== 'object') && cause === undefined
-  if (bare && error.message.search(secrets) < 0) return error
-  const copy = new Error(clean(error.message))
-  copy.name = error.name
-  return Object.assign(copy, typeof code === 'string' ? { code } : {}, syscall === undefined ? {} : { syscall })
-}
-
-const secrets =
-  /(upload_id|X-Goog-Signature|X-Goog-Credential|access_token|refresh_token|assertion|client_secret|id_token)(["']?\s*[=:]\s*["']?)[^&\s"']+|Bearer\s+[^\s"']+|ya29\.[\w.-]+|\beyJ[\w-]+\.[\w-]+\.[\w-]+|-----BEGIN[^]*?(-----END[^-]*-----|$)/gi
-
-/** Words of others for a message: one line, at most 300 characters, without anything that opens doors. */
-export function clean(text: string): string {
-  const line = text
-    .replace(secrets, (_all, name?: string) => (name === undefined ? '[hidden]' : `${name}=[hidden]`))
-    .replace(/[\p{Cc}\u2028\u2029\u202a-\u202e\u2066-\u2069\s]+/gu, ' ')
-    .trim()
-  return line.length > 300 ? `${line.slice(0, 299)}…` : line
-}
-
-/** Seconds, or a date, in ms. */
-function retryAfter(value: string | undefined): number | undefined {
-  if (value === undefined) return undefined
-  const ms = /^\d+$/.test(value.trim()) ? Number(value) * 1000 : Date.parse(value) - Date.now()
-  return Number.isFinite(ms) ? Math.max(0, ms) : undefined
 }

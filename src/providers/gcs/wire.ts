@@ -11,6 +11,7 @@ import type { HoldfastError } from '../../core/errors.ts'
 import { unlessAborted, untilAborted } from '../../core/abort.ts'
 import { guardedLookup, isLoopback } from '../endpoint.ts'
 import type { Faults } from '../fault.ts'
+import { httpDate } from '../transport.ts'
 import { credentialsError, isService, type Purpose, protocolError, refusalError, transportError } from './errors.ts'
 
 /**
@@ -138,11 +139,10 @@ export function wireTo({ storage, endpoint, userProject, faults }: WireOptions):
       const value = received.headers[name]
       return Array.isArray(value) ? value.join(', ') : value
     }
-    const time = Date.parse(header('date') ?? '')
     return {
       status: received.statusCode ?? 0,
       header,
-      serverTime: Number.isNaN(time) ? undefined : time,
+      serverTime: httpDate(header('date')),
       body: chunksOf(sent, received, purpose, signal),
       close: () => {
         if (received.complete && sent.writableFinished) received.resume()

@@ -1,6 +1,6 @@
 import { type ErrorCode, HoldfastError, type Outcome, type Reason } from '../../core/errors.ts'
 import type { Faults } from '../fault.ts'
-import { cleanCause, cleanText, retryAfterMs } from './said.ts'
+import { brokenBy, cleanCause, cleanText, retryAfterMs, wordsOf } from '../transport.ts'
 
 /** What a request was for, as far as it changes what its failure means. */
 export interface Purpose {
@@ -120,19 +120,27 @@ export function judge(faults: Faults, error: unknown, purpose: Purpose, seen?: S
   if (answer === undefined) return unanswered(faults, error, purpose)
   const code = codeOf(error)
   const spoke = code !== undefined || hasRequestId(answer.headers)
-  const words = cleanText(error instanceof Error && error.message !== 'UnknownError' ? error.message : '')
+  const words = cleanText(firstLine(error instanceof Error && error.message !== 'UnknownError' ? error.message : ''))
   const meaning = meaningOf(answer, code, words, spoke, error)
   const said = [answer.status, code, words === code ? '' : words].filter(Boolean).join(' ')
   const what = spoke || answer.status >= 500 ? `answered ${said}` : `got ${said}, not an answer of S3`
   return {
     error: errorOf(faults, purpose, meaning, what + hintOf(meaning, code, answer, error), {
-      cause: cleanCause(error, answer),
-      retryAfterMs: retryAfterMs(answer.headers),
+      cause: cleanCause(error, {
+        words: firstLine(error instanceof Error ? error.message : ''),
+        fields: { status: answer.status, requestId: answer.headers['x-amz-request-id'] },
+      }),
+      retryAfterMs: retryAfterMs(answer.headers['retry-after'], answer.headers['date']),
     }),
     status: answer.status,
     code,
     spoke,
   }
+}
+
+/** The SDK puts advice to programmers below. */
+function firstLine(text: string): string {
+  return text.split('\n', 1)[0] ?? ''
 }
 
 /** A good answer that S3 did not give, or not whole. */
@@ -290,44 +298,31 @@ function answerOf(error: unknown): Seen | undefined {
 
 /** No answer at all: the connection, TLS, the credentials, or the request itself. */
 function unanswered(faults: Faults, thrown: unknown, purpose: Purpose): Verdict {
-  // What fetch throws says nothing; its cause does.
-  const isWrapped = thrown instanceof TypeError && thrown.cause instanceof Error
-  const error = isWrapped ? thrown.cause : thrown
-  const meaning = brokenMeaning(error)
-  const { message, code = 'without a word' } = (error ?? {}) as NodeJS.ErrnoException
-  const words = cleanText(typeof message === 'string' && message !== '' ? message : code)
+  const meaning = brokenMeaning(thrown)
   const hint = meaning.reason === 'CREDENTIALS' ? '; no usable credentials were found' : ''
   return {
-    error: errorOf(faults, purpose, meaning, `failed: ${words}${hint}`, { cause: cleanCause(thrown) }),
+    error: errorOf(faults, purpose, meaning, `failed: ${wordsOf(thrown)}${hint}`, { cause: cleanCause(thrown) }),
     status: undefined,
     code: undefined,
     spoke: false,
   }
 }
 
-const tlsCodes =
-  /^(ERR_TLS_|ERR_SSL_|CERT_|SELF_SIGNED_CERT|DEPTH_ZERO_SELF_SIGNED|UNABLE_TO_(GET|VERIFY|DECRYPT|DECODE)|INVALID_PURPOSE|HOSTNAME_MISMATCH|EPROTO$)/
-const neverConnected = new Set(['ECONNREFUSED', 'ENOTFOUND', 'EAI_AGAIN', 'EAI_FAIL'])
-
-function brokenMeaning(error: unknown): Meaning {
-  const { code, syscall, name } = (error ?? {}) as NodeJS.ErrnoException
-  const message = error instanceof Error ? error.message : ''
+function brokenMeaning(thrown: unknown): Meaning {
+  const { code, name } = (thrown ?? {}) as NodeJS.ErrnoException
+  const message = thrown instanceof Error ? thrown.message : ''
   if (typeof name === 'string' && /^(Credentials|Token)ProviderError$|^(SSO|Sso).*Exception$/.test(name))
     return credentials
   if (/^(region (is missing|not accepted)|invalid region)/i.test(message)) return region
   if (name === 'EndpointError') return region
-  const syscalls = error instanceof AggregateError ? error.errors.map(each => each?.syscall) : [syscall]
-  const isConnecting = syscalls.every(each => each === 'connect' || each === 'getaddrinfo')
-  if (typeof code === 'string') {
-    if (tlsCodes.test(code)) return rejected('DENIED', 'TLS')
-    if (isConnecting || neverConnected.has(code)) return rejected('UNAVAILABLE', 'NETWORK')
-    if (/before secure TLS connection/.test(message)) return rejected('UNAVAILABLE', 'NETWORK')
-    if (code.startsWith('HPE_')) return unsettled('PROTOCOL')
-    if (code === 'ERR_INVALID_CHAR' || code === 'ERR_HTTP_INVALID_HEADER_VALUE') return refused
-    if (/^E[A-Z]+$|^ERR_(HTTP2|STREAM)_/.test(code)) return unsettled('NETWORK')
+  if (code === 'ERR_INVALID_CHAR' || code === 'ERR_HTTP_INVALID_HEADER_VALUE') return refused
+  const broken = brokenBy(thrown)
+  if (broken?.reason === 'TLS') return rejected('DENIED', 'TLS')
+  if (broken !== undefined) {
+    // The kernel's own patience is minutes: what it gave up on is tried again as any other connection that broke.
+    const reason = broken.reason === 'TIMEOUT' ? 'NETWORK' : broken.reason
+    return broken.isSent ? unsettled(reason) : rejected('UNAVAILABLE', reason)
   }
   if (/did not establish a connection/.test(message)) return rejected('UNAVAILABLE', 'NETWORK')
-  if (name === 'TimeoutError') return unsettled('TIMEOUT')
-  if (/socket hang up|aborted|fetch failed/i.test(message)) return unsettled('NETWORK')
-  return unsettled('SERVER')
+  return unsettled(name === 'TimeoutError' ? 'TIMEOUT' : 'SERVER')
 }

@@ -1,7 +1,7 @@
 import type { DeleteResult } from '../../core/provider.ts'
+import { httpDate } from '../transport.ts'
 import { ask, type Target } from './call.ts'
 import { quoted } from './condition.ts'
-import { serverTime } from './said.ts'
 
 /** With a token: only that object. What is not there any more is no error, whatever the token. */
 export async function deleteObject(
@@ -17,7 +17,7 @@ export async function deleteObject(
   const condition: Record<string, string> = token === undefined ? {} : { 'if-match': quoted(token, dialect) }
   const speaks = ({ status }: { status: number }): boolean => status === 204
   const answer = await ask(target, command, { call: 'delete', key, writes: true, headers: condition, speaks }, signal)
-  if (answer.refused === undefined) return { serverTime: serverTime(answer.headers) }
+  if (answer.refused === undefined) return { serverTime: httpDate(answer.headers['date']) }
   const { status, code, error } = answer.refused
   if (status === 404 && code === 'NoSuchKey') return { serverTime: undefined }
   throw error

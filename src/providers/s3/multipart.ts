@@ -3,6 +3,7 @@ import { unlessAborted, untilAborted } from '../../core/abort.ts'
 import { crc32c, digester, hex32, hexToBase64 } from '../../core/digest.ts'
 import { HoldfastError } from '../../core/errors.ts'
 import type { PutRequest, PutResult, RemoteObject } from '../../core/provider.ts'
+import { httpDate } from '../transport.ts'
 import { opened, send } from './body.ts'
 import { type Answer, ask, call, type Target } from './call.ts'
 import { notProvider, type Purpose, type Verdict } from './classify.ts'
@@ -10,7 +11,6 @@ import { putCondition } from './condition.ts'
 import { crc32cHex, etagOf, hasPlainEtag } from './object.ts'
 import { fingerprint, partBytes, readUpload, type Upload, writeUpload } from './plan.ts'
 import { attributes, spokeOfEtag } from './put.ts'
-import { serverTime } from './said.ts'
 
 /** Parts on their way at the same time. Each is streamed, so that memory does not grow with their size. */
 const partsAtOnce = 2
@@ -311,7 +311,7 @@ async function completed(
   signal: AbortSignal,
 ): Promise<PutResult> {
   const { output, headers } = answer
-  const time = { serverTime: serverTime(headers) }
+  const time = { serverTime: httpDate(headers['date']) }
   const said = etagOf(output.ETag)
   if (said === undefined) {
     const found = await head(request.key, signal)

@@ -1,8 +1,8 @@
 import { packedName } from '../../core/attributes.ts'
 import { base64ToHex } from '../../core/digest.ts'
 import type { ContentHeaders, RemoteObject } from '../../core/provider.ts'
+import { httpDate } from '../transport.ts'
 import type { Dialect } from './dialect.ts'
-import { httpDate, serverTime } from './said.ts'
 
 type Headers = Readonly<Record<string, string>>
 
@@ -31,7 +31,7 @@ export function describe(key: string, headers: Headers, dialect: Dialect, size?:
     headers: contentHeaders(headers),
     metadata: metadataOf(headers),
     attested: { ...(crc32c === undefined ? {} : { crc32c }), ...(md5 === undefined ? {} : { md5 }) },
-    serverTime: serverTime(headers),
+    serverTime: httpDate(headers['date']),
   }
 }
 

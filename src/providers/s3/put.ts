@@ -3,13 +3,13 @@ import { unlessAborted } from '../../core/abort.ts'
 import { packedName } from '../../core/attributes.ts'
 import { hexToBase64 } from '../../core/digest.ts'
 import type { ContentHeaders, Proof, PutRequest, PutResult } from '../../core/provider.ts'
+import { httpDate } from '../transport.ts'
 import { send } from './body.ts'
 import { type Answer, ask, type Target } from './call.ts'
 import { protocolError, type Purpose } from './classify.ts'
 import { putCondition } from './condition.ts'
 import type { Dialect } from './dialect.ts'
 import { crc32cHex, etagOf, hasPlainEtag, packedAlias } from './object.ts'
-import { serverTime } from './said.ts'
 
 /** One PutObject, with whatever digest the service can check. */
 export async function putWhole(target: Target, request: PutRequest, signal: AbortSignal): Promise<PutResult> {
@@ -87,7 +87,7 @@ function stored(target: Target, answer: Answer<unknown>, { key, source }: PutReq
     token: etag,
     etag,
     proof: proofOf(target, headers, etag, { crc32c: source.crc32c, etag: source.md5, key }),
-    serverTime: serverTime(headers),
+    serverTime: httpDate(headers['date']),
   }
 }
 
