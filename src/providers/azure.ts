@@ -12,7 +12,7 @@ import { type AzureOptions, checkAzureOptions, serviceOf } from './azure/options
 import { putWhole } from './azure/put.ts'
 import { canSign, signerOf } from './azure/sign.ts'
 import { targetOf } from './azure/target.ts'
-import { faultsOf } from './fault.ts'
+import { errorMaker } from './errors.ts'
 import { prefixed } from './prefixed.ts'
 
 export type { AzureOptions, AzureTokenCredential } from './azure/options.ts'
@@ -29,8 +29,8 @@ export function azure(options: AzureOptions): Provider {
   const { container, prefix = '', blockSize = 8 * mebibyte, singleShotBytes = 256 * mebibyte } = options
   const name = options.name ?? (prefix === '' ? `azure:${container}` : `azure:${container}/${prefix}`)
   const service = serviceOf(options)
-  const faults = faultsOf(name)
-  const target = targetOf(quietContainer(service, container), faults)
+  const errors = errorMaker(name)
+  const target = targetOf(quietContainer(service, container), errors)
   const sign = signerOf(target, service, () => quietService(service))
   const capabilities: Capabilities = {
     createIfAbsent: true,
@@ -72,7 +72,7 @@ export function azure(options: AzureOptions): Provider {
     async abandon(_key, _upload, signal) {
       signal.throwIfAborted()
     },
-    classify: error => (error instanceof HoldfastError ? error : classifyAzure(faults, error)),
+    classify: error => (error instanceof HoldfastError ? error : classifyAzure(errors, error)),
   }
   return prefix === '' ? whole : prefixed(whole, prefix, { name })
 }

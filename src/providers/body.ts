@@ -3,7 +3,7 @@ import { digester } from '../core/digest.ts'
 import { HoldfastError, shown } from '../core/errors.ts'
 import type { ByteRange } from '../core/provider.ts'
 import type { Source } from '../core/source.ts'
-import type { Faults } from './fault.ts'
+import type { ErrorMaker } from './errors.ts'
 
 /**
  * The whole source, chunk by chunk, compared on the way with the size and the digests that it announces: what a service does that
@@ -12,7 +12,7 @@ import type { Faults } from './fault.ts'
 export async function* verified(
   source: Source,
   key: string,
-  faults: Faults,
+  errors: ErrorMaker,
   signal: AbortSignal,
 ): AsyncIterable<Uint8Array> {
   const digests = digester()
@@ -20,19 +20,19 @@ export async function* verified(
   try {
     for await (const chunk of untilAborted(source.open(0, source.size), signal)) {
       size += chunk.byteLength
-      if (size > source.size) throw faults.digest(key, `more than ${source.size} bytes came`)
+      if (size > source.size) throw errors.digest(key, `more than ${source.size} bytes came`)
       digests.update(chunk)
       yield chunk
     }
   } catch (error) {
     if (error instanceof HoldfastError || (signal.aborted && error === signal.reason)) throw error
     const details = { key, outcome: 'rejected', cause: error } as const
-    throw faults.because('UNAVAILABLE', 'SERVER', `the source of ${shown(key)} failed`, details)
+    throw errors.because('UNAVAILABLE', 'SERVER', `the source of ${shown(key)} failed`, details)
   }
   const found = digests.finish()
-  if (size !== source.size) throw faults.digest(key, `${size} of ${source.size} bytes came`)
-  if (found.crc32c !== source.crc32c) throw faults.digest(key, `CRC32C ${found.crc32c}, announced ${source.crc32c}`)
-  if (found.md5 !== source.md5) throw faults.digest(key, `MD5 ${found.md5}, announced ${source.md5}`)
+  if (size !== source.size) throw errors.digest(key, `${size} of ${source.size} bytes came`)
+  if (found.crc32c !== source.crc32c) throw errors.digest(key, `CRC32C ${found.crc32c}, announced ${source.crc32c}`)
+  if (found.md5 !== source.md5) throw errors.digest(key, `MD5 ${found.md5}, announced ${source.md5}`)
 }
 
 /** The bytes that a range means in an object of this size; `undefined` where it begins at or past the end. */

@@ -4,7 +4,8 @@ import { isAbsolute, join, resolve } from 'node:path'
 import { type ErrorDetails, HoldfastError, invalid, shown } from '../core/errors.ts'
 import type { Capabilities, Provider, RemoteEntry, RemoteObject } from '../core/provider.ts'
 import { cutRange } from './body.ts'
-import { faultsOf, refuseAnywhere } from './fault.ts'
+import { errorMaker } from './errors.ts'
+import { refuseAnywhere } from './keys.ts'
 import { bodyOf } from './fs/body.ts'
 import { classifyFs, errno } from './fs/errors.ts'
 import { hasLocks, turnsAt } from './fs/lock.ts'
@@ -70,11 +71,11 @@ const usual: Capabilities = {
 export function fs(options: FsOptions): Provider {
   const root = rootOf(options)
   const name = options.name ?? `fs:${root}`
-  const faults = faultsOf(name)
-  const tree = treeAt(root, faults)
+  const errors = errorMaker(name)
+  const tree = treeAt(root, errors)
   const turns = turnsAt(join(root, lockName))
-  const writing = writingTo(tree, turns, faults, explained)
-  const reader = { calls: tree.calls, faults, told }
+  const writing = writingTo(tree, turns, errors, explained)
+  const reader = { calls: tree.calls, errors, told }
   let capabilities = usual
 
   /** Any error as one of ours. Of those that may be about the root itself, the root is asked. */
@@ -85,9 +86,9 @@ export function fs(options: FsOptions): Provider {
     const about = isMissing ? await failureOf(tree.requireRoot()) : undefined
     if (about instanceof HoldfastError) return about
     const isLockedOut = (code === 'EACCES' || code === 'EPERM') && (await failureOf(enter())) !== undefined
-    if (!isLockedOut) return classifyFs(faults, error, details)
+    if (!isLockedOut) return classifyFs(errors, error, details)
     const message = `no right to read and write ${root} (${code})`
-    return faults.because('DENIED', 'CREDENTIALS', message, { ...details, cause: error })
+    return errors.because('DENIED', 'CREDENTIALS', message, { ...details, cause: error })
   }
 
   const enter = (): Promise<void> =>
@@ -101,12 +102,12 @@ export function fs(options: FsOptions): Provider {
     } catch (error) {
       signal.throwIfAborted()
       const ours = await explained(error, details)
-      throw ours instanceof HoldfastError ? ours : faults.unknown(ours)
+      throw ours instanceof HoldfastError ? ours : errors.unknown(ours)
     }
   }
 
   function demand(can: boolean, what: string, key: string): void {
-    if (!can) throw faults.unsupported(`${what}: this file system has no locks`, key)
+    if (!can) throw errors.unsupported(`${what}: this file system has no locks`, key)
   }
 
   /** The open file, if it is the one that was asked for. */
@@ -114,7 +115,7 @@ export function fs(options: FsOptions): Provider {
     const file = await tree.open(tree.placeOf(key), signal)
     if (file === undefined || token === undefined || file.record.token === token) return file
     await tree.close(file, signal)
-    throw faults.condition(key)
+    throw errors.condition(key)
   }
 
   async function entryOf(place: Place, signal: AbortSignal): Promise<RemoteEntry | undefined> {
@@ -175,7 +176,7 @@ export function fs(options: FsOptions): Provider {
         const cut = cutRange(range, object.size)
         if (cut !== undefined && !file.isDamaged) return { object, ...cut, ...bodyOf(reader, file, cut, signal) }
         await tree.close(file, signal)
-        throw file.isDamaged ? tree.damaged(tree.placeOf(key).path, key) : faults.range(key, object.size)
+        throw file.isDamaged ? tree.damaged(tree.placeOf(key).path, key) : errors.range(key, object.size)
       }),
 
     delete: (key, token, signal) =>
@@ -205,12 +206,12 @@ export function fs(options: FsOptions): Provider {
 
     sign: (request, signal) =>
       told(signal, {}, async () => {
-        throw faults.unsupported('sign requests: nothing serves them', request.key)
+        throw errors.unsupported('sign requests: nothing serves them', request.key)
       }),
 
     // A put that did not come to its end has left a draft at most, and that is nobody's.
     abandon: (key, _upload, signal) => told(signal, { key }, async () => {}),
-    classify: error => (error instanceof HoldfastError ? error : classifyFs(faults, error)),
+    classify: error => (error instanceof HoldfastError ? error : classifyFs(errors, error)),
   }
 
   async function tryOut(signal: AbortSignal): Promise<Capabilities['quirks']> {

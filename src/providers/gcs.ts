@@ -2,7 +2,7 @@ import type { Storage } from '@google-cloud/storage'
 import type { Capabilities, Provider } from '../core/provider.ts'
 import { loadSdk } from '../core/sdk.ts'
 import { checkEndpoint, type EndpointRules } from './endpoint.ts'
-import { faultsOf } from './fault.ts'
+import { errorMaker } from './errors.ts'
 import { classifyGcs } from './gcs/errors.ts'
 import { gcsLimits, refuseGcsKey } from './gcs/keys.ts'
 import { listObjects } from './gcs/list.ts'
@@ -42,8 +42,8 @@ export function gcs(options: GcsOptions): Provider {
   const name = options.name ?? (prefix === '' ? `gcs:${bucket}` : `gcs:${bucket}/${prefix}`)
   const storage = options.client ?? buildClient(options)
   const endpoint = checkEndpoint(storage.apiEndpoint, rulesOf(options))
-  const faults = faultsOf(name)
-  const target = targetOf(bucket, faults, wireTo({ storage, endpoint, userProject: options.userProject, faults }))
+  const errors = errorMaker(name)
+  const target = targetOf(bucket, errors, wireTo({ storage, endpoint, userProject: options.userProject, errors }))
 
   const whole: Provider = {
     name,
@@ -64,9 +64,9 @@ export function gcs(options: GcsOptions): Provider {
     get: (request, signal) => getObject(target, request, signal),
     delete: (key, token, signal) => deleteObject(target, key, token, signal),
     list: (request, signal) => listObjects(target, request, signal),
-    sign: (request, signal) => signUrl(storage, bucket, faults, request, signal),
+    sign: (request, signal) => signUrl(storage, bucket, errors, request, signal),
     abandon: (key, upload, signal) => dropSession(target, key, upload, signal),
-    classify: error => classifyGcs(faults, error),
+    classify: error => classifyGcs(errors, error),
   }
   return prefix === '' ? whole : prefixed(whole, prefix, { name })
 }

@@ -4,7 +4,8 @@ import type { Capabilities, Provider, RemoteEntry, RemoteObject } from '../core/
 import { HoldfastError } from '../core/errors.ts'
 import { systemClock } from '../core/system.ts'
 import { cutRange, verified } from './body.ts'
-import { faultsOf, refuseAnywhere } from './fault.ts'
+import { errorMaker } from './errors.ts'
+import { refuseAnywhere } from './keys.ts'
 import { checkOptions, type OptionType } from './options.ts'
 
 /** All may be left out. */
@@ -46,13 +47,13 @@ export function memory(options: MemoryOptions = {}): Provider {
   checkOptions('memory', options, types)
   const { name = `memory:${++made}` } = options
   const clock = options.clock ?? systemClock
-  const faults = faultsOf(name)
+  const errors = errorMaker(name)
   const objects = new Map<string, Stored>()
   let writes = 0
 
   /** Between this check and the change that it allows nothing may be awaited: that makes conditions atomic. */
   function demand(key: string, token: string | undefined): void {
-    if (objects.get(key)?.object.token !== token) throw faults.condition(key)
+    if (objects.get(key)?.object.token !== token) throw errors.condition(key)
   }
 
   return {
@@ -72,7 +73,7 @@ export function memory(options: MemoryOptions = {}): Provider {
     async put({ key, source, headers, metadata, condition }, signal) {
       signal.throwIfAborted()
       const chunks: Uint8Array[] = []
-      for await (const chunk of verified(source, key, faults, signal)) chunks.push(Uint8Array.from(chunk))
+      for await (const chunk of verified(source, key, errors, signal)) chunks.push(Uint8Array.from(chunk))
       if (condition !== undefined) demand(key, 'absent' in condition ? undefined : condition.token)
       const now = clock.now()
       const object = {
@@ -101,7 +102,7 @@ export function memory(options: MemoryOptions = {}): Provider {
       if (stored === undefined) return undefined
       if (token !== undefined) demand(key, token)
       const cut = cutRange(range, stored.bytes.byteLength)
-      if (cut === undefined) throw faults.range(key, stored.bytes.byteLength)
+      if (cut === undefined) throw errors.range(key, stored.bytes.byteLength)
       return {
         object: { ...stored.object, serverTime: clock.now() },
         ...cut,
@@ -136,14 +137,14 @@ export function memory(options: MemoryOptions = {}): Provider {
 
     async sign(request, signal) {
       signal.throwIfAborted()
-      throw faults.unsupported('sign requests: nothing serves it', request.key)
+      throw errors.unsupported('sign requests: nothing serves it', request.key)
     },
 
     async abandon(_key, _upload, signal) {
       signal.throwIfAborted()
     },
 
-    classify: error => (error instanceof HoldfastError ? error : faults.unknown(error)),
+    classify: error => (error instanceof HoldfastError ? error : errors.unknown(error)),
   }
 }
 

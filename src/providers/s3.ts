@@ -1,6 +1,6 @@
 import type { Provider } from '../core/provider.ts'
 import { loadSdk } from '../core/sdk.ts'
-import { faultsOf } from './fault.ts'
+import { errorMaker } from './errors.ts'
 import { prefixed } from './prefixed.ts'
 import { bucketCheck } from './s3/bucket.ts'
 import type { Sdk, Target } from './s3/call.ts'
@@ -34,11 +34,11 @@ export function s3(options: S3Options): Provider {
   const name = options.name ?? (prefix === '' ? `s3:${bucket}` : `s3:${bucket}/${prefix}`)
   const sdk = loadSdk<Sdk>('@aws-sdk/client-s3', 'holdfast/s3')
   const { client, where, pathStyle, isAmazon } = placeOf(sdk, options)
-  const faults = faultsOf(name)
+  const errors = errorMaker(name)
   const known = presets[options.preset ?? 'aws'].quirks ?? {}
   let dialect: Dialect = isAmazon ? amazon(canSign()) : cautious(known, canSign())
 
-  const target: Target = { sdk, client, bucket, faults, dialect: () => dialect }
+  const target: Target = { sdk, client, bucket, errors, dialect: () => dialect }
   const check = bucketCheck(target)
   const head = (key: string, signal: AbortSignal): ReturnType<Provider['head']> =>
     headObject(target, check, key, signal)
@@ -67,7 +67,7 @@ export function s3(options: S3Options): Provider {
     list: (request, signal) => listObjects(target, request, signal),
     sign: (request, signal) => signUrl(target, request, signal),
     abandon: (key, upload, signal) => abandonUpload(target, key, upload, signal),
-    classify: error => classify(faults, error, { call: 'call', writes: true }),
+    classify: error => classify(errors, error, { call: 'call', writes: true }),
   }
   return prefix === '' ? whole : prefixed(whole, prefix, { name })
 }

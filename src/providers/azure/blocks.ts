@@ -75,7 +75,7 @@ async function run(target: Target, request: PutRequest, from: Upload, signal: Ab
   }
   const { crc32c: announced } = request.source
   if (hex32(upload.crc) !== announced) {
-    throw target.faults.digest(request.key, `CRC32C ${hex32(upload.crc)}, announced ${announced}`)
+    throw target.errors.digest(request.key, `CRC32C ${hex32(upload.crc)}, announced ${announced}`)
   }
   return await commit(target, request, upload, signal)
 }
@@ -91,7 +91,7 @@ async function stage(
   // Read twice, once for the digests, so that a block of any size takes no memory.
   const md5 = createHash('md5')
   let running = crc
-  for await (const chunk of exactly(source, start, end, key, target.faults, signal)) {
+  for await (const chunk of exactly(source, start, end, key, target.errors, signal)) {
     md5.update(chunk)
     running = crc32c(chunk, running)
   }
@@ -105,7 +105,7 @@ async function stage(
   )
   const { contentMD5 } = proven(target, purpose, answer)
   if (contentMD5 !== undefined && !digest.equals(contentMD5)) {
-    throw target.faults.digest(
+    throw target.errors.digest(
       key,
       `the service has MD5 ${hexOf(contentMD5)} of a block, sent ${digest.toString('hex')}`,
     )
@@ -168,7 +168,7 @@ async function wholeProof(
     return 'none'
   }
   if (length === size) return 'server-parts'
-  throw target.faults.because('CHECKSUM', 'DIGEST', `put together ${length} bytes instead of ${size}`, {
+  throw target.errors.because('CHECKSUM', 'DIGEST', `put together ${length} bytes instead of ${size}`, {
     key,
     outcome: 'unknown',
   })

@@ -1,5 +1,5 @@
 import { type ErrorCode, HoldfastError, type Outcome, type Reason, shown } from '../../core/errors.ts'
-import type { Faults } from '../fault.ts'
+import type { ErrorMaker } from '../errors.ts'
 import { brokenBy, cleanCause, cleanText, httpDate, retryAfterMs, wordsOf } from '../transport.ts'
 
 /** What a request was for, as far as it changes what its failure means. */
@@ -40,17 +40,17 @@ const rejected = (code: ErrorCode, reason: Reason, hint?: string): Meaning => ({
 const unsettled = (reason: Reason): Meaning => ({ code: 'UNAVAILABLE', reason, outcome: 'unknown' })
 
 /** The error of anything that the official client threw during a call. */
-export function callError(faults: Faults, purpose: Purpose, error: unknown): HoldfastError {
+export function callError(errors: ErrorMaker, purpose: Purpose, error: unknown): HoldfastError {
   if (error instanceof HoldfastError) return error
   const refusal = refusalOf(error)
-  if (refusal === undefined) return brokenError(faults, purpose, error)
+  if (refusal === undefined) return brokenError(errors, purpose, error)
   // Of a good status: the client could not read what came with it.
   const isGood = refusal.status < 300
   const meaning = isGood ? unsettled(spoke(refusal) ? 'PROTOCOL' : 'NOT_PROVIDER') : meaningOf(refusal)
   const said = [refusal.status, refusal.code, ...(meaning.reason === 'CREDENTIALS' ? [] : [messageIn(refusal.text)])]
   const requestId = refusal.header('x-ms-request-id')
   const trace = requestId === undefined ? '' : ` (request ${clean(requestId)})`
-  return errorOf(faults, purpose, meaning, `answered ${said.filter(Boolean).join(' ')}${trace}`, {
+  return errorOf(errors, purpose, meaning, `answered ${said.filter(Boolean).join(' ')}${trace}`, {
     cause: causeOf(error),
     retryAfterMs: retryAfterMs(refusal.header('retry-after'), refusal.header('date')),
   })
@@ -68,24 +68,24 @@ export function timeOf(error: unknown): number | undefined {
 }
 
 /** A good status from something that does not speak like Azure Blob Storage. */
-export function notProvider(faults: Faults, purpose: Purpose, what: string): HoldfastError {
-  return errorOf(faults, purpose, unsettled('NOT_PROVIDER'), what)
+export function notProvider(errors: ErrorMaker, purpose: Purpose, what: string): HoldfastError {
+  return errorOf(errors, purpose, unsettled('NOT_PROVIDER'), what)
 }
 
 /** An answer of the service that makes no sense. */
-export function protocolError(faults: Faults, purpose: Purpose, what: string): HoldfastError {
-  return errorOf(faults, purpose, unsettled('PROTOCOL'), what)
+export function protocolError(errors: ErrorMaker, purpose: Purpose, what: string): HoldfastError {
+  return errorOf(errors, purpose, unsettled('PROTOCOL'), what)
 }
 
 /** Anything thrown, by whomever: what it was for is told by the request that it carries, if it carries one. */
-export function classifyAzure(faults: Faults, error: unknown): HoldfastError {
+export function classifyAzure(errors: ErrorMaker, error: unknown): HoldfastError {
   const method = (error as { request?: { method?: unknown } } | null | undefined)?.request?.method
   const reads = method === 'GET' || method === 'HEAD'
-  return callError(faults, { call: 'call', effect: reads ? 'none' : 'writes' }, error)
+  return callError(errors, { call: 'call', effect: reads ? 'none' : 'writes' }, error)
 }
 
 function errorOf(
-  faults: Faults,
+  errors: ErrorMaker,
   purpose: Purpose,
   meaning: Meaning,
   what: string,
@@ -93,7 +93,7 @@ function errorOf(
 ): HoldfastError {
   const { code, reason, retryable, hint = hints[reason] } = meaning
   const subject = purpose.key === undefined ? purpose.call : `${purpose.call} of ${shown(purpose.key)}`
-  return faults.because(code, reason, `${subject} ${what}${hint === undefined ? '' : `; ${hint}`}`, {
+  return errors.because(code, reason, `${subject} ${what}${hint === undefined ? '' : `; ${hint}`}`, {
     ...(purpose.key === undefined ? {} : { key: purpose.key }),
     ...(purpose.effect === 'writes' ? { outcome: meaning.outcome } : {}),
     ...(purpose.effect === 'prepares' ? { outcome: 'rejected' as const } : {}),
@@ -273,8 +273,8 @@ function reader(headers: HeadersLike | undefined): (name: string) => string | un
 }
 
 /** No answer, or lost half-way. */
-function brokenError(faults: Faults, purpose: Purpose, error: unknown): HoldfastError {
-  return errorOf(faults, purpose, brokenMeaning(error), `failed: ${clean(wordsOf(error))}`, { cause: causeOf(error) })
+function brokenError(errors: ErrorMaker, purpose: Purpose, error: unknown): HoldfastError {
+  return errorOf(errors, purpose, brokenMeaning(error), `failed: ${clean(wordsOf(error))}`, { cause: causeOf(error) })
 }
 
 function brokenMeaning(error: unknown): Meaning {

@@ -38,7 +38,7 @@ async function read(
     const object = await measured(target, key, token, signal)
     if (object === undefined) return undefined
     const cut = cutRange(range, object.size)
-    if (cut === undefined) throw target.faults.range(key, object.size)
+    if (cut === undefined) throw target.errors.range(key, object.size)
     try {
       return await open(target, key, cut, object.token, signal)
     } catch (error) {
@@ -59,13 +59,13 @@ async function open(
   signal: AbortSignal,
 ): Promise<RemoteBody | undefined> {
   signal.throwIfAborted()
-  const { faults } = target
+  const { errors } = target
   const purpose: Purpose = { call: 'get', key, effect: 'none' }
   const blob = target.blob(key)
   const { start = 0, end } = range ?? {}
   if (end !== undefined && end <= start) {
     const details = { key, field: 'range', rule: 'end', outcome: 'rejected' } as const
-    throw faults.because('INVALID', 'RANGE', `the range from ${start} to ${end} is empty`, details)
+    throw errors.because('INVALID', 'RANGE', `the range from ${start} to ${end} is empty`, details)
   }
   // The whole life of the connection, body included.
   const connection = new AbortController()
@@ -88,7 +88,7 @@ async function open(
     connection.abort()
     signal.throwIfAborted()
     if (isAbsent(error)) return undefined
-    throw callError(faults, purpose, error)
+    throw callError(errors, purpose, error)
   }
 }
 
@@ -107,15 +107,15 @@ function bodyOf(
 ): RemoteBody {
   const object = objectOf(target, purpose, answer, sizeIn(answer))
   // Some implementations answer a range past the end with nothing.
-  if (asked !== undefined && asked.start >= object.size) throw target.faults.range(object.key, object.size)
+  if (asked !== undefined && asked.start >= object.size) throw target.errors.range(object.key, object.size)
   const stream = answer.readableStreamBody as Readable | undefined
   const place = placeOf(answer)
   if (stream === undefined || place === undefined) {
-    throw protocolError(target.faults, purpose, 'got an answer without a body, or with a range that makes no sense')
+    throw protocolError(target.errors, purpose, 'got an answer without a body, or with a range that makes no sense')
   }
   const { start, end, size } = place
   const isWanted = start === (asked?.start ?? 0) && end === Math.min(size, asked?.end ?? size)
-  if (!isWanted) throw protocolError(target.faults, purpose, `got bytes ${start} to ${end}, asked for others`)
+  if (!isWanted) throw protocolError(target.errors, purpose, `got bytes ${start} to ${end}, asked for others`)
   const close = async (): Promise<void> => {
     line.release()
     stream.destroy()
@@ -158,7 +158,7 @@ function sizeIn({ contentRange, contentLength }: BlobDownloadResponseParsed): nu
 }
 
 async function* counted(
-  { faults }: Target,
+  { errors }: Target,
   { key }: Purpose,
   stream: Readable,
   size: number,
@@ -178,7 +178,7 @@ async function* counted(
     }
   } catch (error) {
     signal.throwIfAborted()
-    throw faults.because('UNAVAILABLE', 'NETWORK', `the body ended after ${got} of ${size} bytes`, {
+    throw errors.because('UNAVAILABLE', 'NETWORK', `the body ended after ${got} of ${size} bytes`, {
       ...about,
       cause: causeOf(error),
     })
@@ -187,7 +187,7 @@ async function* counted(
   }
   if (got === size) return
   const reason = got < size ? 'NETWORK' : 'PROTOCOL'
-  throw faults.because(
+  throw errors.because(
     'UNAVAILABLE',
     reason,
     `the body had ${got > size ? 'more than ' : ''}${got} bytes of ${size}`,

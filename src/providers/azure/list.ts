@@ -34,7 +34,7 @@ export async function* listBlobs(
     signal.throwIfAborted()
     if (last !== undefined && compareKeys(last, name) >= 0) {
       throw protocolError(
-        target.faults,
+        target.errors,
         purpose,
         `came out of order: ${JSON.stringify(name)} after ${JSON.stringify(last)}; has the account a hierarchical namespace?`,
       )
@@ -114,7 +114,7 @@ async function* pagesOf(target: Target, prefix: string, delimiter: string, signa
     yield provenPage(target, page)
     marker = page.continuationToken
     if (marker === undefined || marker === '') return
-    if (seen.has(marker)) throw protocolError(target.faults, purpose, 'goes in circles: a continuation came twice')
+    if (seen.has(marker)) throw protocolError(target.errors, purpose, 'goes in circles: a continuation came twice')
     seen.add(marker)
   }
 }
@@ -143,8 +143,8 @@ function orNoListing(target: Target, error: unknown): never {
   throw error
 }
 
-function noListing({ faults }: Target): HoldfastError {
-  return notProvider(faults, purpose, 'got an answer that is no listing')
+function noListing({ errors }: Target): HoldfastError {
+  return notProvider(errors, purpose, 'got an answer that is no listing')
 }
 
 /** The client takes an empty body, and any XML, for an empty listing: only one that is a listing, to its end, counts. */

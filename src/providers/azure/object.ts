@@ -11,7 +11,7 @@ export function objectOf(
   size: number | undefined,
 ): RemoteObject {
   const { token, modifiedAt } = provenBlob(target, purpose, answer)
-  if (size === undefined) throw protocolError(target.faults, purpose, 'got an answer whose lengths make no sense')
+  if (size === undefined) throw protocolError(target.errors, purpose, 'got an answer whose lengths make no sense')
   return {
     key: purpose.key ?? '',
     size,

@@ -3,7 +3,7 @@ import type { BlobRequestConditions, HttpRequestBody } from '@azure/storage-blob
 import { untilAborted } from '../../core/abort.ts'
 import type { PutCondition, PutRequest, PutResult } from '../../core/provider.ts'
 import type { Source } from '../../core/source.ts'
-import type { Faults } from '../fault.ts'
+import type { ErrorMaker } from '../errors.ts'
 import type { Purpose } from './errors.ts'
 import { blobHeaders, hexOf } from './object.ts'
 import { call, etagOf, provenBlob, type Target, timeIn } from './target.ts'
@@ -36,7 +36,7 @@ export async function putWhole(target: Target, request: PutRequest, signal: Abor
   const { contentMD5, date } = answer
   const md5 = contentMD5 && hexOf(contentMD5)
   if (md5 !== undefined && md5 !== source.md5) {
-    throw target.faults.digest(key, `the service has MD5 ${md5}, announced ${source.md5}`)
+    throw target.errors.digest(key, `the service has MD5 ${md5}, announced ${source.md5}`)
   }
   return {
     token,
@@ -51,14 +51,14 @@ export async function putWhole(target: Target, request: PutRequest, signal: Abor
  * source comes out as it is, whatever the client made of it; bytes that are too few or too many are CHECKSUM.
  */
 export async function sending<T>(
-  { faults }: Pick<Target, 'faults'>,
+  { errors }: Pick<Target, 'errors'>,
   key: string,
   source: Source,
   [start, end]: readonly [number, number],
   signal: AbortSignal,
   send: (body: HttpRequestBody) => Promise<T>,
 ): Promise<T> {
-  const bytes = exactly(source, start, end, key, faults, signal)
+  const bytes = exactly(source, start, end, key, errors, signal)
   if (end - start <= smallBytes) return await send(await gathered(bytes, end - start))
   let broken: { readonly error: unknown } | undefined
   async function* watched(): AsyncIterable<Uint8Array> {
@@ -88,16 +88,16 @@ export async function* exactly(
   start: number,
   end: number,
   key: string,
-  faults: Faults,
+  errors: ErrorMaker,
   signal: AbortSignal,
 ): AsyncIterable<Uint8Array> {
   let left = end - start
   for await (const chunk of untilAborted(source.open(start, end), signal)) {
     left -= chunk.byteLength
-    if (left < 0) throw faults.digest(key, `more than ${end - start} bytes came`)
+    if (left < 0) throw errors.digest(key, `more than ${end - start} bytes came`)
     if (chunk.byteLength > 0) yield chunk
   }
-  if (left > 0) throw faults.digest(key, `${end - start - left} of ${end - start} bytes came`)
+  if (left > 0) throw errors.digest(key, `${end - start - left} of ${end - start} bytes came`)
 }
 
 async function gathered(chunks: AsyncIterable<Uint8Array>, size: number): Promise<Buffer> {

@@ -44,7 +44,7 @@ export function signerOf(target: Target, service: BlobServiceClient, quiet: () =
   return async (request, signal) => {
     signal.throwIfAborted()
     if (!canSign(service)) {
-      throw target.faults.unsupported('sign: that needs the account key, or a token credential, not a SAS', request.key)
+      throw target.errors.unsupported('sign: that needs the account key, or a token credential, not a SAS', request.key)
     }
     const wanted = new Date(Math.floor(Date.now() / 1000) * 1000 + request.expiresInSeconds * 1000)
     const blob = target.blob(request.key)

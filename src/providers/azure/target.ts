@@ -1,26 +1,26 @@
 import type { BlockBlobClient, ContainerClient } from '@azure/storage-blob'
 import { unlessAborted } from '../../core/abort.ts'
 import { shown } from '../../core/errors.ts'
-import type { Faults } from '../fault.ts'
+import type { ErrorMaker } from '../errors.ts'
 import { callError, notProvider, type Purpose } from './errors.ts'
 
 /** One container, as the parts of the driver see it. */
 export interface Target {
   readonly container: ContainerClient
-  readonly faults: Faults
+  readonly errors: ErrorMaker
   /** INVALID where the key would become another path on its way: one that `refuseKey` had refused. */
   blob(key: string): BlockBlobClient
 }
 
-export function targetOf(container: ContainerClient, faults: Faults): Target {
+export function targetOf(container: ContainerClient, errors: ErrorMaker): Target {
   const root = pathOf(container.url)
   return {
     container,
-    faults,
+    errors,
     blob(key) {
       const blob = tried(() => container.getBlockBlobClient(key))
       if (blob !== undefined && pathOf(blob.url) === `${root}/${key}`) return blob
-      throw faults.because('INVALID', 'REFUSED', `the key ${shown(key)} cannot be sent: it is another path in a URL`, {
+      throw errors.because('INVALID', 'REFUSED', `the key ${shown(key)} cannot be sent: it is another path in a URL`, {
         key,
         field: 'key',
         rule: 'segment',
@@ -48,7 +48,7 @@ function pathOf(url: string): string {
  * way nothing is sent or received any more. The signal that `run` is given is for this call alone.
  */
 export async function call<T>(
-  { faults }: Target,
+  { errors }: Target,
   purpose: Purpose,
   signal: AbortSignal,
   run: (signal: AbortSignal) => Promise<T>,
@@ -61,7 +61,7 @@ export async function call<T>(
     // Also where a refusal came before the whole request was sent: the rest of it is for nobody.
     connection.abort()
     signal.throwIfAborted()
-    throw callError(faults, purpose, error)
+    throw callError(errors, purpose, error)
   }
 }
 
@@ -72,9 +72,9 @@ export interface Proof {
 }
 
 /** The answer, if the service gave it; else NOT_PROVIDER. */
-export function proven<Answer extends Proof>({ faults }: Target, purpose: Purpose, answer: Answer): Answer {
+export function proven<Answer extends Proof>({ errors }: Target, purpose: Purpose, answer: Answer): Answer {
   if (answer.requestId !== undefined && answer.version !== undefined) return answer
-  throw notProvider(faults, purpose, 'got an answer without the headers of the service: a proxy or a portal spoke')
+  throw notProvider(errors, purpose, 'got an answer without the headers of the service: a proxy or a portal spoke')
 }
 
 /** Of a proven answer about a blob that is there: the ETag that names this write of it, without quotes, and its time. */
@@ -87,7 +87,7 @@ export function provenBlob(
   const token = tokenOf(answer.etag)
   const { lastModified } = answer
   if (token !== '' && lastModified !== undefined) return { token, modifiedAt: lastModified }
-  throw notProvider(target.faults, purpose, 'got an answer without ETag and Last-Modified: not of the service')
+  throw notProvider(target.errors, purpose, 'got an answer without ETag and Last-Modified: not of the service')
 }
 
 /** Listings give ETags without the quotes that headers have. */

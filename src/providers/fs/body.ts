@@ -1,12 +1,12 @@
 import type { ErrorDetails } from '../../core/errors.ts'
 import type { RemoteBody } from '../../core/provider.ts'
-import type { Faults } from '../fault.ts'
+import type { ErrorMaker } from '../errors.ts'
 import type { Calls } from './calls.ts'
 import type { OpenFile } from './tree.ts'
 
 export interface Reader {
   readonly calls: Calls
-  readonly faults: Faults
+  readonly errors: ErrorMaker
   /** Does the call, and rejects with an error of ours, or the reason of the signal. */
   told<T>(signal: AbortSignal, details: ErrorDetails, call: () => Promise<T>): Promise<T>
 }
@@ -15,7 +15,7 @@ const chunkBytes = 262_144
 
 /** The bytes `start <= byte < end` of an object, from a file that is closed when they end or nobody wants them any more. */
 export function bodyOf(
-  { calls, faults, told }: Reader,
+  { calls, errors, told }: Reader,
   { handle, record, bodyStart }: OpenFile,
   { start, end }: { readonly start: number; readonly end: number },
   signal: AbortSignal,
@@ -41,7 +41,7 @@ export function bodyOf(
         const { bytesRead } = await told(signal, about, () =>
           calls.run(() => handle.read(bytes, 0, bytes.byteLength, position), signal),
         )
-        if (bytesRead === 0) throw faults.because('CHECKSUM', 'MISMATCH', `the file ends after ${at} bytes`, about)
+        if (bytesRead === 0) throw errors.because('CHECKSUM', 'MISMATCH', `the file ends after ${at} bytes`, about)
         yield bytes.subarray(0, bytesRead)
         at += bytesRead
       }

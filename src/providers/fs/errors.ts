@@ -1,5 +1,5 @@
 import type { ErrorCode, ErrorDetails, HoldfastError, Reason } from '../../core/errors.ts'
-import type { Faults } from '../fault.ts'
+import type { ErrorMaker } from '../errors.ts'
 
 /** What the system's errors mean. Everything else is worth another try. */
 const meanings: Readonly<Record<string, readonly [ErrorCode, Reason]>> = {
@@ -27,12 +27,12 @@ const meanings: Readonly<Record<string, readonly [ErrorCode, Reason]>> = {
 }
 
 /** An error of the system as one of ours. `details` say more where more is known: which key, whether a write can have happened. */
-export function classifyFs(faults: Faults, error: unknown, details: ErrorDetails = {}): HoldfastError {
+export function classifyFs(errors: ErrorMaker, error: unknown, details: ErrorDetails = {}): HoldfastError {
   const code = errno(error)
-  if (code === undefined) return faults.unknown(error)
+  if (code === undefined) return errors.unknown(error)
   const [meaning, reason] = meanings[code] ?? ['UNAVAILABLE', 'SERVER']
   const { syscall = 'a call' } = error as NodeJS.ErrnoException
-  return faults.because(meaning, reason, `${syscall} failed with ${code}`, {
+  return errors.because(meaning, reason, `${syscall} failed with ${code}`, {
     outcome: 'unknown',
     retryable: meaning === 'UNAVAILABLE' || meaning === 'NO_SPACE',
     cause: error,

@@ -3,7 +3,7 @@ import { type FileHandle, mkdir, readdir, realpath, rmdir, stat, unlink } from '
 import { join } from 'node:path'
 import { unlessAborted } from '../../core/abort.ts'
 import type { HoldfastError } from '../../core/errors.ts'
-import type { Faults } from '../fault.ts'
+import type { ErrorMaker } from '../errors.ts'
 import { type Calls, callsTo } from './calls.ts'
 import { errno } from './errors.ts'
 import { fileOf } from './names.ts'
@@ -75,7 +75,7 @@ const noFollow = constants.O_NOFOLLOW ?? 0
 /** A pipe in the place of a file keeps nobody waiting for its other end. */
 const noWait = constants.O_NONBLOCK ?? 0
 
-export function treeAt(root: string, faults: Faults): Tree {
+export function treeAt(root: string, errors: ErrorMaker): Tree {
   const calls = callsTo(root)
   const at = (directories: readonly string[]): string => join(root, ...directories)
   let realRoot: string | undefined
@@ -90,7 +90,7 @@ export function treeAt(root: string, faults: Faults): Tree {
           throw error
         },
       )
-    if (why !== undefined) throw faults.because('DENIED', 'BUCKET', `${root} ${why}`, { outcome: 'rejected' })
+    if (why !== undefined) throw errors.because('DENIED', 'BUCKET', `${root} ${why}`, { outcome: 'rejected' })
   }
 
   async function isThere(directories: readonly string[], signal?: AbortSignal): Promise<boolean> {
@@ -103,7 +103,7 @@ export function treeAt(root: string, faults: Faults): Tree {
       realRoot = await calls.run(() => realpath(root), signal)
       if (real !== join(realRoot, ...directories)) {
         const message = `${at(directories)} is reached through a symbolic link, which is not followed`
-        throw faults.because('DENIED', 'REFUSED', message, { outcome: 'rejected' })
+        throw errors.because('DENIED', 'REFUSED', message, { outcome: 'rejected' })
       }
     }
     return true
@@ -139,7 +139,7 @@ export function treeAt(root: string, faults: Faults): Tree {
 
   function damaged(path: string, key?: string): HoldfastError {
     const message = `${path} is damaged: remove it, or write the object again`
-    return faults.because('CHECKSUM', 'MISMATCH', message, { retryable: false, ...(key !== undefined && { key }) })
+    return errors.because('CHECKSUM', 'MISMATCH', message, { retryable: false, ...(key !== undefined && { key }) })
   }
 
   async function readSome(handle: FileHandle, length: number, signal?: AbortSignal): Promise<Uint8Array> {

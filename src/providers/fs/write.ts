@@ -7,7 +7,7 @@ import { crc32c, hex32 } from '../../core/digest.ts'
 import type { ErrorDetails } from '../../core/errors.ts'
 import type { PutCondition, PutRequest } from '../../core/provider.ts'
 import { verified } from '../body.ts'
-import type { Faults } from '../fault.ts'
+import type { ErrorMaker } from '../errors.ts'
 import { errno } from './errors.ts'
 import type { Turns } from './lock.ts'
 import { draftsName } from './names.ts'
@@ -34,7 +34,7 @@ const withoutLinks: ReadonlySet<string | undefined> = new Set(['EPERM', 'ENOTSUP
 export function writingTo(
   tree: Tree,
   turns: Turns,
-  faults: Faults,
+  errors: ErrorMaker,
   explained: (error: unknown, details: ErrorDetails) => Promise<unknown>,
 ): Writing {
   const { calls } = tree
@@ -80,7 +80,7 @@ export function writingTo(
     const handle = await openDraft(draft, signal)
     try {
       let at = bodyStart
-      for await (const bytes of gathered(verified(source, key, faults, signal))) {
+      for await (const bytes of gathered(verified(source, key, errors, signal))) {
         await writeAll(handle, bytes, at, signal)
         at += bytes.byteLength
       }
@@ -134,7 +134,7 @@ export function writingTo(
     }
     if (hex32(crc) === record.crc32c) return
     const message = `the file system gave back other bytes than were written (CRC32C ${hex32(crc)}, ${record.crc32c} expected)`
-    throw faults.because('UNAVAILABLE', 'SERVER', message, { key: record.key, outcome: 'rejected' })
+    throw errors.because('UNAVAILABLE', 'SERVER', message, { key: record.key, outcome: 'rejected' })
   }
 
   /** In our turn: the draft gets the name of the object, if what has it now is what the condition wants. */
@@ -153,11 +153,11 @@ export function writingTo(
     }
     if (!(await tree.isThere(place.directories))) await tree.makeDirectory(place.directories)
     if (!(await tree.isThere(place.directories)))
-      throw faults.because('UNAVAILABLE', 'SERVER', `${place.directory} vanished`)
+      throw errors.because('UNAVAILABLE', 'SERVER', `${place.directory} vanished`)
     if (condition === undefined) return await move()
     if ('token' in condition) {
       const there = await tree.look(place)
-      if (there?.record.token !== condition.token) throw faults.condition(place.key)
+      if (there?.record.token !== condition.token) throw errors.condition(place.key)
       return await move()
     }
     try {
@@ -168,11 +168,11 @@ export function writingTo(
       const code = errno(error)
       // A network mount may ask twice, and be told the second time that its own link is there.
       if (code === 'EEXIST' && (await isSameFile(draft, place.path))) return 'linked'
-      if (code === 'EEXIST') throw faults.condition(place.key, error)
+      if (code === 'EEXIST') throw errors.condition(place.key, error)
       if (!withoutLinks.has(code)) throw await explained(error, { key: place.key, outcome: 'unknown' })
     }
     // No hard links here: then nobody else's turn has to do.
-    if ((await tree.look(place)) !== undefined) throw faults.condition(place.key)
+    if ((await tree.look(place)) !== undefined) throw errors.condition(place.key)
     return await move()
   }
 
@@ -188,7 +188,7 @@ export function writingTo(
       if (!(await tree.isThere(place.directories))) return await nearest(place.directories)
       if (token !== undefined) {
         const there = await tree.look(place)
-        if (there !== undefined && there.record.token !== token) throw faults.condition(key)
+        if (there !== undefined && there.record.token !== token) throw errors.condition(key)
       }
       await settling('unknown', key, tree.remove(place.path))
       return await tree.prune(place.directories)

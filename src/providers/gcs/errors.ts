@@ -1,5 +1,5 @@
 import { type ErrorCode, HoldfastError, type Outcome, type Reason } from '../../core/errors.ts'
-import type { Faults } from '../fault.ts'
+import type { ErrorMaker } from '../errors.ts'
 import { brokenBy, cleanCause, cleanText, retryAfterMs, wordsOf } from '../transport.ts'
 
 /** What a request was for, as far as it changes what its failure means. */
@@ -37,7 +37,7 @@ const rejected = (code: ErrorCode, reason: Reason, retryable = code === 'UNAVAIL
 const unsettled = (reason: Reason): Meaning => ({ code: 'UNAVAILABLE', reason, outcome: 'unknown' })
 
 /** The error of an answer that refuses. The status decides first, then Google's reasons, then the words: a proxy's page must not pass for a verdict. */
-export function refusalError(faults: Faults, purpose: Purpose, refusal: Refusal): HoldfastError {
+export function refusalError(errors: ErrorMaker, purpose: Purpose, refusal: Refusal): HoldfastError {
   const { reasons, message } = detailsOf(refusal.text)
   const spoke = message !== undefined || isService(refusal.header)
   const meaning =
@@ -49,19 +49,19 @@ export function refusalError(faults: Faults, purpose: Purpose, refusal: Refusal)
     ...reasons,
     cleanText(message ?? (spoke ? refusal.text : 'not an answer of the service')),
   ]
-  return errorOf(faults, purpose, meaning, `answered ${said.filter(Boolean).join(' ')}`, {
+  return errorOf(errors, purpose, meaning, `answered ${said.filter(Boolean).join(' ')}`, {
     retryAfterMs: retryAfterMs(refusal.header('retry-after'), refusal.header('date')),
   })
 }
 
 /** The error of a request that got no answer, or lost it half-way. */
-export function transportError(faults: Faults, purpose: Purpose, error: unknown): HoldfastError {
+export function transportError(errors: ErrorMaker, purpose: Purpose, error: unknown): HoldfastError {
   if (error instanceof HoldfastError) return error
-  return errorOf(faults, purpose, brokenMeaning(error), `failed: ${wordsOf(error)}`, { cause: cleanCause(error) })
+  return errorOf(errors, purpose, brokenMeaning(error), `failed: ${wordsOf(error)}`, { cause: cleanCause(error) })
 }
 
 /** The error of finding credentials, or a token for them. Nothing was sent to the service. */
-export function credentialsError(faults: Faults, purpose: Purpose, error: unknown): HoldfastError {
+export function credentialsError(errors: ErrorMaker, purpose: Purpose, error: unknown): HoldfastError {
   const status = statusOf(error)
   const broken = brokenMeaning(error)
   const meaning =
@@ -70,41 +70,41 @@ export function credentialsError(faults: Faults, purpose: Purpose, error: unknow
       : status === undefined && broken.reason !== 'SERVER'
         ? { ...broken, outcome: 'rejected' as const }
         : rejected('DENIED', 'CREDENTIALS')
-  return errorOf(faults, purpose, meaning, `could not get credentials: ${wordsOf(error)}`, { cause: cleanCause(error) })
+  return errorOf(errors, purpose, meaning, `could not get credentials: ${wordsOf(error)}`, { cause: cleanCause(error) })
 }
 
 /** A 2xx, or a redirect, from something that does not speak like Google Cloud Storage. */
-export function notProvider(faults: Faults, purpose: Purpose, what: string): HoldfastError {
-  return errorOf(faults, purpose, unsettled('NOT_PROVIDER'), what)
+export function notProvider(errors: ErrorMaker, purpose: Purpose, what: string): HoldfastError {
+  return errorOf(errors, purpose, unsettled('NOT_PROVIDER'), what)
 }
 
 /** An answer of the service that makes no sense. */
-export function protocolError(faults: Faults, purpose: Purpose, what: string): HoldfastError {
-  return errorOf(faults, purpose, unsettled('PROTOCOL'), what)
+export function protocolError(errors: ErrorMaker, purpose: Purpose, what: string): HoldfastError {
+  return errorOf(errors, purpose, unsettled('PROTOCOL'), what)
 }
 
 /** Anything thrown, also by the official client. */
-export function classifyGcs(faults: Faults, error: unknown): HoldfastError {
+export function classifyGcs(errors: ErrorMaker, error: unknown): HoldfastError {
   if (error instanceof HoldfastError) return error
   const purpose: Purpose = { call: 'call', effect: 'writes' }
   const status = statusOf(error)
-  if (status === undefined) return transportError(faults, purpose, error)
+  if (status === undefined) return transportError(errors, purpose, error)
   const { reasons, message } = sdkDetails(error)
   const meaning = meaningOf(status, reasons, message, false)
-  return errorOf(faults, purpose, meaning, `answered ${[status, ...reasons, cleanText(message)].join(' ')}`, {
+  return errorOf(errors, purpose, meaning, `answered ${[status, ...reasons, cleanText(message)].join(' ')}`, {
     cause: cleanCause(error),
   })
 }
 
 function errorOf(
-  faults: Faults,
+  errors: ErrorMaker,
   purpose: Purpose,
   meaning: Meaning,
   what: string,
   more: { cause?: unknown; retryAfterMs?: number | undefined } = {},
 ): HoldfastError {
   const hint = hints[meaning.reason]
-  return faults.because(
+  return errors.because(
     meaning.code,
     meaning.reason,
     `${purpose.call} ${what}${hint === undefined ? '' : `; ${hint}`}`,

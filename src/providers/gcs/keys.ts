@@ -1,5 +1,5 @@
 import type { KeyRefusal, Limits } from '../../core/provider.ts'
-import { refuseAnywhere } from '../fault.ts'
+import { refuseAnywhere } from '../keys.ts'
 
 const keyBytes = 1024
 

@@ -29,9 +29,9 @@ export async function* listObjects(
     const name = entry.type === 'object' ? entry.key : entry.prefix
     if (name === around || (entry.type === 'object' && compareKeys(name, startAfter) <= 0)) continue
     if (!name.startsWith(prefix))
-      throw protocolError(target.faults, purpose, 'was answered a key outside of its prefix')
+      throw protocolError(target.errors, purpose, 'was answered a key outside of its prefix')
     if (entry.type === 'prefix' && name === last) continue
-    if (compareKeys(name, last) <= 0) throw protocolError(target.faults, purpose, 'was answered keys out of order')
+    if (compareKeys(name, last) <= 0) throw protocolError(target.errors, purpose, 'was answered keys out of order')
     last = name
     yield entry
   }
@@ -53,20 +53,20 @@ async function hasKeyAfter(target: Target, prefix: string, startAfter: string, s
 
 /** A page is read when its first entry is wanted. Objects and prefixes come apart, each in order: they are merged. */
 async function* pages(target: Target, query: Query, signal: AbortSignal): AsyncIterable<RemoteEntry> {
-  const { wire, faults } = target
+  const { wire, errors } = target
   let token: string | undefined
   do {
     const asked = { ...query, fields: pageFields, ...(token === undefined ? {} : { pageToken: token }) }
     const answer = await wire.send({ purpose, method: 'GET', target: target.list(asked) }, signal)
     if (answer.status !== 200) throw await wire.refused(answer, purpose)
     const page = readPage(await wire.text(answer, purpose))
-    if (page === undefined) throw notProvider(faults, purpose, 'was answered 200 without a listing')
+    if (page === undefined) throw notProvider(errors, purpose, 'was answered 200 without a listing')
     for (const entry of page.entries.sort((a, b) => compareKeys(nameOf(a), nameOf(b)))) {
       signal.throwIfAborted()
       yield entry
     }
     if (page.next !== undefined && page.next === token) {
-      throw protocolError(faults, purpose, 'was given the same page token twice')
+      throw protocolError(errors, purpose, 'was given the same page token twice')
     }
     token = page.next
   } while (token !== undefined)

@@ -26,7 +26,7 @@ export async function getObject(
     const object = await describe(target, purpose, key, token, signal)
     if (object === undefined) return undefined
     const cut = cutRange(range, object.size)
-    if (cut === undefined) throw target.faults.range(key, object.size)
+    if (cut === undefined) throw target.errors.range(key, object.size)
     if (cut.start === cut.end) return { object, ...cut, body: nothing(), close: async () => {} }
     const answer = await openMedia(target, purpose, object, range, cut, signal)
     if (answer === undefined) continue
@@ -37,7 +37,7 @@ export async function getObject(
       close: async () => answer.close(),
     }
   }
-  throw protocolError(target.faults, purpose, `found the object replaced ${attempts} times while reading it`)
+  throw protocolError(target.errors, purpose, `found the object replaced ${attempts} times while reading it`)
 }
 
 async function describe(
@@ -47,7 +47,7 @@ async function describe(
   token: string | undefined,
   signal: AbortSignal,
 ): Promise<RemoteObject | undefined> {
-  const { wire, faults, bucket } = target
+  const { wire, errors, bucket } = target
   const condition = token === undefined ? {} : { ifGenerationMatch: token }
   const answer = await wire.send({ purpose, method: 'GET', target: target.object(key, condition) }, signal)
   if (answer.status === 404) {
@@ -56,7 +56,7 @@ async function describe(
   }
   if (answer.status !== 200) throw await wire.refused(answer, purpose)
   const read = readResource(await wire.text(answer, purpose), bucket, key, answer.serverTime)
-  if ('wrong' in read) throw notProvider(faults, purpose, `was answered 200 ${read.wrong}`)
+  if ('wrong' in read) throw notProvider(errors, purpose, `was answered 200 ${read.wrong}`)
   return read
 }
 
@@ -71,12 +71,12 @@ export async function proveAbsent(
   answer: Answer,
   signal: AbortSignal,
 ): Promise<void> {
-  const { wire, bucket, faults } = target
+  const { wire, bucket, errors } = target
   const { status, header } = answer
   const text = await wire.text(answer, purpose)
   const { message } = detailsOf(text)
   if (message === undefined && !isService(header)) {
-    throw notProvider(faults, purpose, 'was answered 404 by something that is not the service')
+    throw notProvider(errors, purpose, 'was answered 404 by something that is not the service')
   }
   if ((message ?? text).startsWith(`No such object: ${bucket}/${key}`)) return
   if (/bucket does not exist/i.test(message ?? text)) throw target.refusal(purpose, { status, header, text })
@@ -87,7 +87,7 @@ export async function proveAbsent(
   )
   if (listing.status !== 200) throw await wire.refused(listing, question)
   if (readPage(await wire.text(listing, question)) === undefined) {
-    throw notProvider(faults, question, 'was answered 200 without a listing')
+    throw notProvider(errors, question, 'was answered 200 without a listing')
   }
 }
 
@@ -100,7 +100,7 @@ async function openMedia(
   cut: { start: number; end: number },
   signal: AbortSignal,
 ): Promise<Answer | undefined> {
-  const { wire, faults } = target
+  const { wire, errors } = target
   const headers = {
     'accept-encoding': object.headers.contentEncoding === undefined ? 'identity' : 'gzip',
     'cache-control': 'no-store',
@@ -116,12 +116,12 @@ async function openMedia(
   const wrong = answer.status === good ? wrongMedia(answer, object, range === undefined ? undefined : cut) : undefined
   if (wrong !== undefined) {
     answer.close()
-    throw notProvider(faults, purpose, wrong)
+    throw notProvider(errors, purpose, wrong)
   }
   if (answer.status === good) return answer
   if (answer.status >= 300) throw await wire.refused(answer, purpose)
   answer.close()
-  throw protocolError(faults, purpose, `was answered ${answer.status} where ${good} was due`)
+  throw protocolError(errors, purpose, `was answered ${answer.status} where ${good} was due`)
 }
 
 function wrongMedia(
@@ -147,12 +147,12 @@ async function* counted(target: Target, purpose: Purpose, answer: Answer, due: n
   let size = 0
   for await (const chunk of answer.body) {
     size += chunk.byteLength
-    if (size > due) throw protocolError(target.faults, purpose, `was given more than the ${due} bytes due`)
+    if (size > due) throw protocolError(target.errors, purpose, `was given more than the ${due} bytes due`)
     yield chunk
   }
   if (size === due) return
   const short = Object.assign(new Error(`the body ended after ${size} of ${due} bytes`), { code: 'ECONNRESET' })
-  throw transportError(target.faults, purpose, short)
+  throw transportError(target.errors, purpose, short)
 }
 
 async function* nothing(): AsyncIterable<Uint8Array> {}

@@ -78,7 +78,7 @@ async function begin(target: Target, request: PutRequest, signal: AbortSignal): 
   if (answer.status !== 200 && answer.status !== 201) throw await target.wire.refused(answer, purpose)
   const session = sessionPath(answer.header('location'))
   await target.wire.text(answer, purpose)
-  if (session === undefined) throw notProvider(target.faults, purpose, 'was answered 200 without an upload session')
+  if (session === undefined) throw notProvider(target.errors, purpose, 'was answered 200 without an upload session')
   return session
 }
 
@@ -103,7 +103,7 @@ async function fill(target: Target, request: PutRequest, upload: Upload, signal:
     if (answer.status === 200 || answer.status === 201) return await stored(target, purpose, request, answer)
     const reached = await progressOf(target, purpose, answer, end ?? source.size)
     if (at !== undefined && reached <= at && ++stuck > 2) {
-      throw protocolError(target.faults, purpose, `made no progress at byte ${at}, three times`)
+      throw protocolError(target.errors, purpose, `made no progress at byte ${at}, three times`)
     }
     if (at !== undefined && reached > at) stuck = 0
     at = reached
@@ -140,7 +140,7 @@ async function sendChunk(
       headers: {
         'content-range': start === end ? `bytes */${source.size}` : `bytes ${start}-${end - 1}/${source.size}`,
       },
-      body: { length: end - start, open: () => exactly(source, start, end, key, target.faults) },
+      body: { length: end - start, open: () => exactly(source, start, end, key, target.errors) },
     },
     signal,
   )
@@ -148,14 +148,14 @@ async function sendChunk(
 
 /** Bytes that the session has: its word counts, not what was sent. No `Range` means none. */
 async function progressOf(target: Target, purpose: Purpose, answer: Answer, most: number): Promise<number> {
-  const { wire, faults } = target
+  const { wire, errors } = target
   if (answer.status !== 308 || answer.header('location') !== undefined) throw await wire.refused(answer, purpose)
   const range = answer.header('range')
   await wire.text(answer, purpose)
   const found = /^bytes=0-(\d{1,15})$/.exec(range ?? 'bytes=0-')
   if (range === undefined) return 0
   const reached = found === null ? Number.NaN : Number(found[1]) + 1
-  if (!(reached <= most)) throw protocolError(faults, purpose, 'was answered a range that was never sent')
+  if (!(reached <= most)) throw protocolError(errors, purpose, 'was answered a range that was never sent')
   return reached
 }
 

@@ -2,7 +2,7 @@ import type { Storage } from '@google-cloud/storage'
 import { HoldfastError } from '../../core/errors.ts'
 import type { SignedRequest, SignRequest } from '../../core/provider.ts'
 import { unlessAborted } from '../../core/abort.ts'
-import type { Faults } from '../fault.ts'
+import type { ErrorMaker } from '../errors.ts'
 import { credentialsError, type Purpose } from './errors.ts'
 
 /**
@@ -12,14 +12,14 @@ import { credentialsError, type Purpose } from './errors.ts'
 export async function signUrl(
   storage: Storage,
   bucket: string,
-  faults: Faults,
+  errors: ErrorMaker,
   request: SignRequest,
   signal: AbortSignal,
 ): Promise<SignedRequest> {
   signal.throwIfAborted()
   const { method, key, expiresInSeconds, contentType, contentDisposition, createOnly } = request
   if (key.split('/').some(segment => segment === '.' || segment === '..')) {
-    throw faults.unsupported('sign a URL for a key with a "." or ".." segment: clients fold it into another key', key)
+    throw errors.unsupported('sign a URL for a key with a "." or ".." segment: clients fold it into another key', key)
   }
   const accessibleAt = new Date(Math.floor(Date.now() / 1000) * 1000)
   const expiresAt = new Date(accessibleAt.getTime() + expiresInSeconds * 1000)
@@ -45,15 +45,15 @@ export async function signUrl(
     return { url, headers, expiresAt }
   } catch (error) {
     signal.throwIfAborted()
-    throw signingError(faults, key, error)
+    throw signingError(errors, key, error)
   }
 }
 
-function signingError(faults: Faults, key: string, error: unknown): HoldfastError {
+function signingError(errors: ErrorMaker, key: string, error: unknown): HoldfastError {
   const purpose: Purpose = { call: 'sign', key, effect: 'none' }
-  const found = credentialsError(faults, purpose, error)
+  const found = credentialsError(errors, purpose, error)
   return found.reason === 'CREDENTIALS' || found.reason === 'SERVER'
-    ? faults.because(
+    ? errors.because(
         'DENIED',
         'CREDENTIALS',
         'sign needs a private key (credentials or keyFilename of a service account), or the right to call ' +

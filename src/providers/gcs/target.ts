@@ -1,12 +1,12 @@
 import type { HoldfastError } from '../../core/errors.ts'
-import type { Faults } from '../fault.ts'
+import type { ErrorMaker } from '../errors.ts'
 import { type Purpose, type Refusal, refusalError } from './errors.ts'
 import type { Wire } from './wire.ts'
 
 /** One bucket, as the parts of the driver see it. */
 export interface Target {
   readonly bucket: string
-  readonly faults: Faults
+  readonly errors: ErrorMaker
   readonly wire: Wire
   /** Path and query of an object; the key is one path segment, whatever is in it. */
   object(key: string, query?: Query): string
@@ -17,16 +17,16 @@ export interface Target {
 
 export type Query = Readonly<Record<string, string>>
 
-export function targetOf(bucket: string, faults: Faults, wire: Wire): Target {
+export function targetOf(bucket: string, errors: ErrorMaker, wire: Wire): Target {
   const objects = `/storage/v1/b/${encodeURIComponent(bucket)}/o`
   return {
     bucket,
-    faults,
+    errors,
     wire,
     object: (key, query = {}) => `${objects}/${encodeURIComponent(key)}${search(query)}`,
     list: query => objects + search(query),
     upload: query => `/upload${objects}${search(query)}`,
-    refusal: (purpose, refusal) => refusalError(faults, purpose, refusal),
+    refusal: (purpose, refusal) => refusalError(errors, purpose, refusal),
   }
 }
 

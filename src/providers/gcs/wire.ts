@@ -10,7 +10,7 @@ import type { Storage } from '@google-cloud/storage'
 import type { HoldfastError } from '../../core/errors.ts'
 import { unlessAborted, untilAborted } from '../../core/abort.ts'
 import { guardedLookup, isLoopback } from '../endpoint.ts'
-import type { Faults } from '../fault.ts'
+import type { ErrorMaker } from '../errors.ts'
 import { httpDate } from '../transport.ts'
 import { credentialsError, isService, type Purpose, protocolError, refusalError, transportError } from './errors.ts'
 
@@ -58,7 +58,7 @@ export interface WireOptions {
   /** `storage.apiEndpoint`, checked. */
   readonly endpoint: URL
   readonly userProject: string | undefined
-  readonly faults: Faults
+  readonly errors: ErrorMaker
 }
 
 const textBytes = 32 * 2 ** 20
@@ -66,7 +66,7 @@ const refusalBytes = 65_536
 /** An idle connection is dropped before the service drops it, so that few requests die on a connection that is just being closed. */
 const idleSocketMs = 30_000
 
-export function wireTo({ storage, endpoint, userProject, faults }: WireOptions): Wire {
+export function wireTo({ storage, endpoint, userProject, errors }: WireOptions): Wire {
   const secure = endpoint.protocol === 'https:'
   const agent = secure ? new HttpsAgent(agentOptions(endpoint)) : new HttpAgent(agentOptions(endpoint))
   const start = secure ? httpsRequest : httpRequest
@@ -85,7 +85,7 @@ export function wireTo({ storage, endpoint, userProject, faults }: WireOptions):
       }
       return await authorise(storage, endpoint.origin)
     } catch (error) {
-      throw credentialsError(faults, purpose, error)
+      throw credentialsError(errors, purpose, error)
     }
   }
 
@@ -119,7 +119,7 @@ export function wireTo({ storage, endpoint, userProject, faults }: WireOptions):
       }
       signal.addEventListener('abort', abort, { once: true })
       sent.once('close', () => signal.removeEventListener('abort', abort))
-      sent.on('error', error => reject(signal.aborted ? signal.reason : transportError(faults, purpose, error)))
+      sent.on('error', error => reject(signal.aborted ? signal.reason : transportError(errors, purpose, error)))
       sent.once('response', received => {
         if (received.statusCode === 401 && 'authorization' in identity) refreshes = true
         resolve(answerOf(sent, received, purpose, signal))
@@ -127,7 +127,7 @@ export function wireTo({ storage, endpoint, userProject, faults }: WireOptions):
       if (body === undefined) sent.end()
       else
         pump(body, sent, signal).catch(error => {
-          reject(signal.aborted ? signal.reason : transportError(faults, purpose, error))
+          reject(signal.aborted ? signal.reason : transportError(errors, purpose, error))
           sent.destroy()
         })
     })
@@ -164,7 +164,7 @@ export function wireTo({ storage, endpoint, userProject, faults }: WireOptions):
       }
     } catch (error) {
       signal.throwIfAborted()
-      throw transportError(faults, purpose, error)
+      throw transportError(errors, purpose, error)
     } finally {
       if (!received.complete || !sent.writableFinished) sent.destroy()
     }
@@ -186,17 +186,17 @@ export function wireTo({ storage, endpoint, userProject, faults }: WireOptions):
     send,
     async text(answer, purpose) {
       const { text, whole } = await read(answer, textBytes)
-      if (!whole) throw protocolError(faults, purpose, `answered more than ${textBytes} bytes`)
+      if (!whole) throw protocolError(errors, purpose, `answered more than ${textBytes} bytes`)
       return text
     },
     async refused(answer, purpose) {
       const { status, header } = answer
       if (status >= 300 && status < 400 && status !== 304 && !(status === 308 && isService(header))) {
         answer.close()
-        return refusalError(faults, purpose, { status, header: () => undefined, text: '' })
+        return refusalError(errors, purpose, { status, header: () => undefined, text: '' })
       }
       const { text } = await read(answer, refusalBytes)
-      return refusalError(faults, purpose, { status, header, text })
+      return refusalError(errors, purpose, { status, header, text })
     },
   }
 }

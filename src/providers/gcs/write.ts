@@ -2,7 +2,7 @@ import { randomBytes } from 'node:crypto'
 import { HoldfastError } from '../../core/errors.ts'
 import type { DeleteResult, PutRequest, PutResult } from '../../core/provider.ts'
 import type { Source } from '../../core/source.ts'
-import type { Faults } from '../fault.ts'
+import type { ErrorMaker } from '../errors.ts'
 import { isService, notProvider, type Purpose } from './errors.ts'
 import { readResource, writeResource } from './objects.ts'
 import { headObject, proveAbsent } from './read.ts'
@@ -23,7 +23,7 @@ export async function putWhole(target: Target, request: PutRequest, signal: Abor
     length: head.byteLength + source.size + tail.byteLength,
     async *open() {
       yield head
-      yield* exactly(source, 0, source.size, key, target.faults)
+      yield* exactly(source, 0, source.size, key, target.errors)
       yield tail
     },
   }
@@ -49,17 +49,17 @@ export function conditionQuery({ condition }: PutRequest): Query {
 
 /** What a good answer to an upload proves: this object, in this bucket, with our bytes. Anything else is not success. */
 export async function stored(
-  { wire, bucket, faults }: Target,
+  { wire, bucket, errors }: Target,
   purpose: Purpose,
   { key, source }: PutRequest,
   answer: Answer,
 ): Promise<PutResult> {
   const read = readResource(await wire.text(answer, purpose), bucket, key, answer.serverTime)
-  if ('wrong' in read) throw notProvider(faults, purpose, `was answered 200 ${read.wrong}`)
+  if ('wrong' in read) throw notProvider(errors, purpose, `was answered 200 ${read.wrong}`)
   const { size, token, etag, attested, serverTime } = read
   if (size !== source.size || attested.crc32c !== source.crc32c) {
     const found = `${size} bytes with CRC32C ${attested.crc32c ?? 'unknown'}`
-    throw faults.because('CHECKSUM', 'DIGEST', `put was answered with ${found}, not what was sent`, {
+    throw errors.because('CHECKSUM', 'DIGEST', `put was answered with ${found}, not what was sent`, {
       key,
       outcome: 'unknown',
     })
@@ -73,15 +73,15 @@ export async function* exactly(
   start: number,
   end: number,
   key: string,
-  faults: Faults,
+  errors: ErrorMaker,
 ): AsyncIterable<Uint8Array> {
   let size = 0
   for await (const chunk of source.open(start, end)) {
     size += chunk.byteLength
-    if (size > end - start) throw faults.digest(key, `more than ${end - start} bytes came from byte ${start} on`)
+    if (size > end - start) throw errors.digest(key, `more than ${end - start} bytes came from byte ${start} on`)
     yield chunk
   }
-  if (size < end - start) throw faults.digest(key, `${size} of ${end - start} bytes came from byte ${start} on`)
+  if (size < end - start) throw errors.digest(key, `${size} of ${end - start} bytes came from byte ${start} on`)
 }
 
 /** With a token, the object that has it or none. An answer without the service's mark is believed once the object is gone. */
@@ -113,7 +113,7 @@ async function confirmDeleted(
   token: string | undefined,
   signal: AbortSignal,
 ): Promise<void> {
-  const doubt = notProvider(target.faults, purpose, 'was answered 2xx without the mark of the service')
+  const doubt = notProvider(target.errors, purpose, 'was answered 2xx without the mark of the service')
   let left: Awaited<ReturnType<typeof headObject>>
   try {
     left = await headObject(target, key, signal)

@@ -2,7 +2,7 @@ import { Readable } from 'node:stream'
 import { crc32c, hex32 } from '../../core/digest.ts'
 import { HoldfastError } from '../../core/errors.ts'
 import type { Source } from '../../core/source.ts'
-import type { Faults } from '../fault.ts'
+import type { ErrorMaker } from '../errors.ts'
 
 /** A body of at most this many bytes is sent from memory. */
 const smallBytes = 2 ** 20
@@ -31,8 +31,8 @@ export interface Sending {
  * The bytes of one request, read anew. Other bytes than announced never become a whole request: the last of them are held back until the
  * digest of all is known.
  */
-export async function send(stretch: Stretch, faults: Faults): Promise<Sending> {
-  const chunks = checked(stretch, faults)
+export async function send(stretch: Stretch, errors: ErrorMaker): Promise<Sending> {
+  const chunks = checked(stretch, errors)
   if (stretch.end - stretch.start <= smallBytes) {
     const parts: Uint8Array[] = []
     for await (const chunk of chunks) parts.push(chunk)
@@ -46,22 +46,22 @@ export async function send(stretch: Stretch, faults: Faults): Promise<Sending> {
 
 async function* checked(
   { source, start, end, crc32c: announced, key }: Stretch,
-  faults: Faults,
+  errors: ErrorMaker,
 ): AsyncGenerator<Uint8Array> {
   const expected = end - start
   let held: Uint8Array | undefined
   let size = 0
   let crc = 0
-  for await (const chunk of opened(source, start, end, key, faults)) {
+  for await (const chunk of opened(source, start, end, key, errors)) {
     size += chunk.byteLength
-    if (size > expected) throw faults.digest(key, `more than ${expected} bytes came`)
+    if (size > expected) throw errors.digest(key, `more than ${expected} bytes came`)
     crc = crc32c(chunk, crc)
     if (chunk.byteLength === 0) continue
     if (held !== undefined) yield held
     held = chunk
   }
-  if (size !== expected) throw faults.digest(key, `${size} of ${expected} bytes came`)
-  if (hex32(crc) !== announced) throw faults.digest(key, `CRC32C ${hex32(crc)}, announced ${announced}`)
+  if (size !== expected) throw errors.digest(key, `${size} of ${expected} bytes came`)
+  if (hex32(crc) !== announced) throw errors.digest(key, `CRC32C ${hex32(crc)}, announced ${announced}`)
   if (held !== undefined) yield held
 }
 
@@ -71,14 +71,14 @@ export async function* opened(
   start: number,
   end: number,
   key: string,
-  faults: Faults,
+  errors: ErrorMaker,
 ): AsyncGenerator<Uint8Array> {
   try {
     yield* source.open(start, end)
   } catch (error) {
     if (error instanceof HoldfastError) throw error
     const words = error instanceof Error ? error.message : String(error)
-    throw faults.because('CORRUPT', 'LOCAL_CORRUPT', `the local bytes cannot be read: ${words}`, {
+    throw errors.because('CORRUPT', 'LOCAL_CORRUPT', `the local bytes cannot be read: ${words}`, {
       key,
       outcome: 'rejected',
       cause: error,

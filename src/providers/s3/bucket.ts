@@ -75,10 +75,10 @@ async function headBucket(target: Target, signal: AbortSignal): Promise<Verdict 
   if (answer.refused === undefined) return undefined
   const { error, status, spoke } = answer.refused
   if (status !== 404 || !spoke) return answer.refused
-  const { faults } = target
+  const { errors } = target
   return {
     ...answer.refused,
     code: 'NoSuchBucket',
-    error: faults.because('DENIED', 'BUCKET', 'the bucket is gone, or was never there', { cause: error.cause }),
+    error: errors.because('DENIED', 'BUCKET', 'the bucket is gone, or was never there', { cause: error.cause }),
   }
 }

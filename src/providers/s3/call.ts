@@ -6,7 +6,7 @@ import type {
   ServiceOutputTypes,
 } from '@aws-sdk/client-s3'
 import { unlessAborted } from '../../core/abort.ts'
-import type { Faults } from '../fault.ts'
+import type { ErrorMaker } from '../errors.ts'
 import { hasRequestId, judge, notProvider, protocolError, type Purpose, type Seen, type Verdict } from './classify.ts'
 import type { Dialect } from './dialect.ts'
 
@@ -17,7 +17,7 @@ export interface Target {
   readonly sdk: Sdk
   readonly client: S3Client
   readonly bucket: string
-  readonly faults: Faults
+  readonly errors: ErrorMaker
   /** What is known of it at this moment. */
   dialect(): Dialect
 }
@@ -74,7 +74,7 @@ export async function ask<Input extends ServiceInputTypes, Output extends Servic
   signal: AbortSignal,
 ): Promise<Answer<Output> | Refusal> {
   signal.throwIfAborted()
-  const { faults, client } = target
+  const { errors, client } = target
   // One of our own: the SDK does not always take its listener off a signal again.
   const inner = new AbortController()
   const seen: Watched = {}
@@ -85,19 +85,19 @@ export async function ask<Input extends ServiceInputTypes, Output extends Servic
     const sent = client.send(command, { abortSignal: inner.signal, requestTimeout: 0 })
     const output = await unlessAborted(sent, signal, () => inner.abort(signal.reason))
     const { answer } = seen
-    if (answer === undefined) return refusal(notProvider(faults, asking, 'was answered by something in the client'))
+    if (answer === undefined) return refusal(notProvider(errors, asking, 'was answered by something in the client'))
     if (!hasRequestId(answer.headers) && !isSpoken(target.dialect(), asking, answer, seen.body)) {
-      return refusal(notProvider(faults, asking, `got ${answer.status} without the headers of S3`))
+      return refusal(notProvider(errors, asking, `got ${answer.status} without the headers of S3`))
     }
     if (asking.isSent?.() === false) {
-      return refusal(protocolError(faults, asking, `got ${answer.status} before all of the body was sent`))
+      return refusal(protocolError(errors, asking, `got ${answer.status} before all of the body was sent`))
     }
     return { ...answer, output, begins: seen.body ?? '', letGo: () => inner.abort(over) }
   } catch (error) {
     signal.throwIfAborted()
     inner.abort(over)
-    if (seen.isTooLong === true) return refusal(protocolError(faults, asking, 'got an answer without end'))
-    return { refused: judge(faults, error, asking, seen.answer) }
+    if (seen.isTooLong === true) return refusal(protocolError(errors, asking, 'got an answer without end'))
+    return { refused: judge(errors, error, asking, seen.answer) }
   }
 
   /** What is left of the request, or of the answer, is of no use. Does nothing where both are at their end. */

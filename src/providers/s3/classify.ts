@@ -1,5 +1,5 @@
 import { type ErrorCode, HoldfastError, type Outcome, type Reason } from '../../core/errors.ts'
-import type { Faults } from '../fault.ts'
+import type { ErrorMaker } from '../errors.ts'
 import { brokenBy, cleanCause, cleanText, retryAfterMs, wordsOf } from '../transport.ts'
 
 /** What a request was for, as far as it changes what its failure means. */
@@ -110,14 +110,14 @@ const meanings: Readonly<Record<string, Meaning>> = {
 }
 
 /** Anything thrown by the SDK, by Node or by TLS, in our words. The status of the answer decides first, then S3's code, then its words. */
-export function classify(faults: Faults, error: unknown, purpose: Purpose, seen?: Seen): HoldfastError {
-  return judge(faults, error, purpose, seen).error
+export function classify(errors: ErrorMaker, error: unknown, purpose: Purpose, seen?: Seen): HoldfastError {
+  return judge(errors, error, purpose, seen).error
 }
 
-export function judge(faults: Faults, error: unknown, purpose: Purpose, seen?: Seen): Verdict {
+export function judge(errors: ErrorMaker, error: unknown, purpose: Purpose, seen?: Seen): Verdict {
   if (error instanceof HoldfastError) return { error, status: undefined, code: undefined, spoke: false }
   const answer = seen ?? answerOf(error)
-  if (answer === undefined) return unanswered(faults, error, purpose)
+  if (answer === undefined) return unanswered(errors, error, purpose)
   const code = codeOf(error)
   const spoke = code !== undefined || hasRequestId(answer.headers)
   const words = cleanText(firstLine(error instanceof Error && error.message !== 'UnknownError' ? error.message : ''))
@@ -125,7 +125,7 @@ export function judge(faults: Faults, error: unknown, purpose: Purpose, seen?: S
   const said = [answer.status, code, words === code ? '' : words].filter(Boolean).join(' ')
   const what = spoke || answer.status >= 500 ? `answered ${said}` : `got ${said}, not an answer of S3`
   return {
-    error: errorOf(faults, purpose, meaning, what + hintOf(meaning, code, answer, error), {
+    error: errorOf(errors, purpose, meaning, what + hintOf(meaning, code, answer, error), {
       cause: cleanCause(error, {
         words: firstLine(error instanceof Error ? error.message : ''),
         fields: { status: answer.status, requestId: answer.headers['x-amz-request-id'] },
@@ -144,13 +144,13 @@ function firstLine(text: string): string {
 }
 
 /** A good answer that S3 did not give, or not whole. */
-export function notProvider(faults: Faults, purpose: Purpose, what: string): HoldfastError {
-  return errorOf(faults, purpose, unsettled('NOT_PROVIDER'), what, {})
+export function notProvider(errors: ErrorMaker, purpose: Purpose, what: string): HoldfastError {
+  return errorOf(errors, purpose, unsettled('NOT_PROVIDER'), what, {})
 }
 
 /** An answer of S3 that makes no sense. */
-export function protocolError(faults: Faults, purpose: Purpose, what: string): HoldfastError {
-  return errorOf(faults, purpose, unsettled('PROTOCOL'), what, {})
+export function protocolError(errors: ErrorMaker, purpose: Purpose, what: string): HoldfastError {
+  return errorOf(errors, purpose, unsettled('PROTOCOL'), what, {})
 }
 
 /** By which S3 is told from a proxy: every answer of it has a name. */
@@ -159,13 +159,13 @@ export function hasRequestId(headers: Readonly<Record<string, string>>): boolean
 }
 
 function errorOf(
-  faults: Faults,
+  errors: ErrorMaker,
   purpose: Purpose,
   meaning: Meaning,
   what: string,
   more: { cause?: unknown; retryAfterMs?: number | undefined },
 ): HoldfastError {
-  return faults.because(meaning.code, meaning.reason, `${purpose.call} ${what}`, {
+  return errors.because(meaning.code, meaning.reason, `${purpose.call} ${what}`, {
     ...(purpose.key === undefined ? {} : { key: purpose.key }),
     ...(purpose.writes ? { outcome: meaning.outcome } : {}),
     ...(meaning.retryable === undefined ? {} : { retryable: meaning.retryable }),
@@ -297,11 +297,11 @@ function answerOf(error: unknown): Seen | undefined {
 }
 
 /** No answer at all: the connection, TLS, the credentials, or the request itself. */
-function unanswered(faults: Faults, thrown: unknown, purpose: Purpose): Verdict {
+function unanswered(errors: ErrorMaker, thrown: unknown, purpose: Purpose): Verdict {
   const meaning = brokenMeaning(thrown)
   const hint = meaning.reason === 'CREDENTIALS' ? '; no usable credentials were found' : ''
   return {
-    error: errorOf(faults, purpose, meaning, `failed: ${wordsOf(thrown)}${hint}`, { cause: cleanCause(thrown) }),
+    error: errorOf(errors, purpose, meaning, `failed: ${wordsOf(thrown)}${hint}`, { cause: cleanCause(thrown) }),
     status: undefined,
     code: undefined,
     spoke: false,

@@ -1,5 +1,5 @@
 import type { PutCondition } from '../../core/provider.ts'
-import type { Faults } from '../fault.ts'
+import type { ErrorMaker } from '../errors.ts'
 import type { Dialect } from './dialect.ts'
 
 /** The headers of a condition. UNSUPPORTED, and nothing is to be sent, where the service would not hold it. */
@@ -7,14 +7,14 @@ export function putCondition(
   condition: PutCondition | undefined,
   key: string,
   dialect: Dialect,
-  faults: Faults,
+  errors: ErrorMaker,
 ): Readonly<Record<string, string>> {
   if (condition === undefined) return {}
   if ('absent' in condition) {
-    if (!dialect.createIfAbsent) throw faults.unsupported('put only where nothing is', key)
+    if (!dialect.createIfAbsent) throw errors.unsupported('put only where nothing is', key)
     return { 'if-none-match': '*' }
   }
-  if (!dialect.replaceIf) throw faults.unsupported('put only over a certain object', key)
+  if (!dialect.replaceIf) throw errors.unsupported('put only over a certain object', key)
   return { 'if-match': quoted(condition.token, dialect) }
 }
 

@@ -10,9 +10,9 @@ export async function deleteObject(
   token: string | undefined,
   signal: AbortSignal,
 ): Promise<DeleteResult> {
-  const { sdk, bucket, faults } = target
+  const { sdk, bucket, errors } = target
   const dialect = target.dialect()
-  if (token !== undefined && !dialect.deleteIf) throw faults.unsupported('delete only a certain object', key)
+  if (token !== undefined && !dialect.deleteIf) throw errors.unsupported('delete only a certain object', key)
   const command = new sdk.DeleteObjectCommand({ Bucket: bucket, Key: key })
   const condition: Record<string, string> = token === undefined ? {} : { 'if-match': quoted(token, dialect) }
   const speaks = ({ status }: { status: number }): boolean => status === 204

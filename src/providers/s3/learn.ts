@@ -52,7 +52,7 @@ function inquire(
 ): { run(): Promise<Omit<Dialect, 'sign'>>; tidy(): Promise<void> } {
   const quirks: Record<string, string> = { ...known, 'request-id': 'never' }
   const target: Target = { ...base, dialect: () => ({ ...base.dialect(), quirks }) }
-  const { sdk, bucket, faults } = target
+  const { sdk, bucket, errors } = target
   const left = new Set<string>()
   const [one, two] = [Buffer.from('holdfast asks what this service can\n'), Buffer.from('and asks again\n')]
 
@@ -179,7 +179,7 @@ function inquire(
     }
     const odd = names.find(name => name !== key)
     if (odd !== undefined) {
-      throw faults.because('UNAVAILABLE', 'PROTOCOL', `lists ${JSON.stringify(key)} as ${JSON.stringify(odd)}`)
+      throw errors.because('UNAVAILABLE', 'PROTOCOL', `lists ${JSON.stringify(key)} as ${JSON.stringify(odd)}`)
     }
     return names
   }

@@ -24,7 +24,7 @@ export async function* listObjects(
   request: ListRequest,
   signal: AbortSignal,
 ): AsyncGenerator<RemoteEntry> {
-  const { faults } = target
+  const { errors } = target
   const around = prefixAround(request)
   let last = request.startAfter
   if (around !== undefined && (await hasMore(target, around, request.startAfter, signal))) {
@@ -39,7 +39,7 @@ export async function* listObjects(
       // Asked for already: some services list it here again, others do not.
       if (entry.type === 'prefix' && name === around) continue
       if (!name.startsWith(request.prefix) || (last !== '' && compareKeys(name, last) <= 0)) {
-        throw protocolError(faults, purpose, `got ${shown(name)} after ${shown(last)}`)
+        throw protocolError(errors, purpose, `got ${shown(name)} after ${shown(last)}`)
       }
       last = name
       yield entry
@@ -47,7 +47,7 @@ export async function* listObjects(
     }
     emptyPages = page.entries.length === 0 ? emptyPages + 1 : 0
     if (emptyPages > mostEmptyPages || (page.next !== undefined && page.next === token)) {
-      throw protocolError(faults, purpose, 'goes on without getting anywhere')
+      throw protocolError(errors, purpose, 'goes on without getting anywhere')
     }
     token = page.next
   } while (token !== undefined)
@@ -77,7 +77,7 @@ async function onePage(
   signal: AbortSignal,
   most?: number,
 ): Promise<Page> {
-  const { sdk, bucket, faults } = target
+  const { sdk, bucket, errors } = target
   const command = new sdk.ListObjectsV2Command({
     Bucket: bucket,
     EncodingType: 'url',
@@ -90,15 +90,15 @@ async function onePage(
   const asking = { ...purpose, speaks: (_answer: unknown, body: string) => isListing(body) }
   const { output, begins } = await call(target, command, asking, signal)
   if (!isListing(begins) || output.IsTruncated === undefined) {
-    throw notProvider(faults, purpose, 'was answered with something that is no listing')
+    throw notProvider(errors, purpose, 'was answered with something that is no listing')
   }
   // That of an access point is listed under the name of its bucket.
   const isAlias = bucket.startsWith('arn:') || bucket.endsWith('-s3alias')
   if (output.Name !== undefined && output.Name !== bucket && !isAlias) {
-    throw notProvider(faults, purpose, `was answered with a listing of ${shown(output.Name)}`)
+    throw notProvider(errors, purpose, `was answered with a listing of ${shown(output.Name)}`)
   }
   if (output.IsTruncated && !output.NextContinuationToken) {
-    throw protocolError(faults, purpose, 'is cut short without saying where it goes on')
+    throw protocolError(errors, purpose, 'is cut short without saying where it goes on')
   }
   const isEncoded = output.EncodingType === 'url'
   const objects = (output.Contents ?? []).map(object => entryOf(target, object, isEncoded))
@@ -131,7 +131,7 @@ function merged(objects: readonly RemoteEntry[], prefixes: readonly RemoteEntry[
 function entryOf(target: Target, object: _Object, isEncoded: boolean): RemoteEntry {
   const { Key, Size, LastModified, ETag } = object
   if (Key === undefined || Size === undefined || LastModified === undefined || Number.isNaN(LastModified.getTime())) {
-    throw protocolError(target.faults, purpose, 'has an entry without key, size or date')
+    throw protocolError(target.errors, purpose, 'has an entry without key, size or date')
   }
   const etag = etagOf(ETag)
   return {
@@ -147,7 +147,7 @@ function entryOf(target: Target, object: _Object, isEncoded: boolean): RemoteEnt
 }
 
 function prefixEntry(target: Target, prefix: string | undefined, isEncoded: boolean): RemoteEntry {
-  if (prefix === undefined) throw protocolError(target.faults, purpose, 'has a prefix without a name')
+  if (prefix === undefined) throw protocolError(target.errors, purpose, 'has a prefix without a name')
   return { type: 'prefix', prefix: decoded(target, prefix, isEncoded) }
 }
 
@@ -157,6 +157,6 @@ function decoded(target: Target, text: string, isEncoded: boolean): string {
   try {
     return decodeURIComponent(text.replaceAll('+', ' '))
   } catch {
-    throw protocolError(target.faults, purpose, `has the key ${shown(text)}, which is not encoded as announced`)
+    throw protocolError(target.errors, purpose, `has the key ${shown(text)}, which is not encoded as announced`)
   }
 }

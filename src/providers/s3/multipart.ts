@@ -39,7 +39,7 @@ export async function putParts(
 ): Promise<PutResult> {
   const { key, upload: memo } = request
   // Before anything is sent: whether the condition can be held at all.
-  putCondition(request.condition, key, target.dialect(), target.faults)
+  putCondition(request.condition, key, target.dialect(), target.errors)
   const left = readUpload(memo.saved)
   const of = fingerprint(request)
   if (left !== undefined && left.of === of) {
@@ -52,7 +52,7 @@ export async function putParts(
   const result = await goOn(target, head, request, begun, signal)
   if (result !== undefined) return result
   const what = 'the service has forgotten an upload that was just begun'
-  throw target.faults.because('UNAVAILABLE', 'UPLOAD_GONE', what, { key, outcome: 'unknown' })
+  throw target.errors.because('UNAVAILABLE', 'UPLOAD_GONE', what, { key, outcome: 'unknown' })
 }
 
 /** Drops an upload and its parts. No error when it is gone, or when the text is of no upload. */
@@ -76,7 +76,7 @@ async function begin(
   of: string,
   signal: AbortSignal,
 ): Promise<Upload> {
-  const { sdk, bucket, faults } = target
+  const { sdk, bucket, errors } = target
   const { key, upload: memo } = request
   const dialect = target.dialect()
   const hasCrc32c = dialect.quirks['parts-crc32c'] === 'checked'
@@ -86,7 +86,7 @@ async function begin(
   const speaks = (_answer: unknown, body: string): boolean => /<InitiateMultipartUploadResult[\s>]/.test(body)
   const { output } = await call(target, command, { ...purpose, speaks, ...(headers && { headers }) }, signal)
   const { UploadId: id } = output
-  if (id === undefined || id === '') throw notProvider(faults, purpose, 'was answered without an upload id')
+  if (id === undefined || id === '') throw notProvider(errors, purpose, 'was answered without an upload id')
   const upload: Upload = { id, partSize, of, hasCrc32c, etags: [] }
   try {
     await unlessAborted(memo.save(writeUpload(upload)), signal)
@@ -113,7 +113,7 @@ async function goOn(
     const found = await head(key, signal)
     if (found?.token !== ('absent' in condition ? undefined : condition.token)) {
       await tryAbandon(target, key, upload.id, signal)
-      throw target.faults.condition(key)
+      throw target.errors.condition(key)
     }
   }
   const answer = await complete(target, request, upload, sent, signal)
@@ -131,7 +131,7 @@ async function goOn(
   }
   const isGone = condition !== undefined && status === 404 && code === 'NoSuchKey'
   if (error.code === 'PRECONDITION' || isGone) await tryAbandon(target, key, upload.id, signal)
-  throw isGone ? target.faults.condition(key, error.cause) : error
+  throw isGone ? target.errors.condition(key, error.cause) : error
 }
 
 /** Whether the service holds conditions when an upload is completed, as it does when an object is put. */
@@ -190,7 +190,7 @@ async function sendParts(
     for (let start = 0; start < source.size && !isGone; start += upload.partSize) {
       const end = Math.min(source.size, start + upload.partSize)
       const digests = digester()
-      for await (const chunk of untilAborted(opened(source, start, end, key, target.faults), linked)) {
+      for await (const chunk of untilAborted(opened(source, start, end, key, target.errors), linked)) {
         digests.update(chunk)
         wholeCrc = crc32c(chunk, wholeCrc)
       }
@@ -216,7 +216,7 @@ async function sendParts(
   if (isGone) return undefined
   if (hex32(wholeCrc) !== source.crc32c) {
     await tryAbandon(target, key, upload.id, signal)
-    throw target.faults.digest(key, `CRC32C ${hex32(wholeCrc)}, announced ${source.crc32c}`)
+    throw target.errors.digest(key, `CRC32C ${hex32(wholeCrc)}, announced ${source.crc32c}`)
   }
   const all = etags.slice(0, md5s.length).map(etag => etag ?? '')
   return { etags: all, etag: etagOfParts(md5s), areDigests: all.every((etag, index) => etag === md5s[index]) }
@@ -241,8 +241,8 @@ async function sendPart(
   part: Part,
   signal: AbortSignal,
 ): Promise<string | undefined> {
-  const { sdk, bucket, faults } = target
-  const sending = await unlessAborted(send({ source, ...part, key }, faults), signal)
+  const { sdk, bucket, errors } = target
+  const sending = await unlessAborted(send({ source, ...part, key }, errors), signal)
   try {
     const command = new sdk.UploadPartCommand({
       Bucket: bucket,
@@ -260,9 +260,9 @@ async function sendPart(
     if (answer.refused?.code === 'NoSuchUpload') return undefined
     if (answer.refused !== undefined) throw answer.refused.error
     const etag = etagOf(answer.headers['etag'])
-    if (etag === undefined) throw notProvider(faults, purpose, 'was answered without an ETag')
+    if (etag === undefined) throw notProvider(errors, purpose, 'was answered without an ETag')
     if (target.dialect().quirks.etag === 'md5' && isOther(etag, part.md5) && hasPlainEtag(answer.headers)) {
-      throw faults.because('CHECKSUM', 'DIGEST', `part ${part.number}: stored other bytes, ETag ${etag}`, {
+      throw errors.because('CHECKSUM', 'DIGEST', `part ${part.number}: stored other bytes, ETag ${etag}`, {
         key,
         outcome: 'rejected',
         retryable: true,
@@ -281,7 +281,7 @@ async function complete(
   sent: Sent,
   signal: AbortSignal,
 ): Promise<Answer<{ ETag?: string | undefined; ChecksumCRC32C?: string | undefined }> | { refused: Verdict }> {
-  const { sdk, bucket, faults } = target
+  const { sdk, bucket, errors } = target
   const command = new sdk.CompleteMultipartUploadCommand({
     Bucket: bucket,
     Key: key,
@@ -291,12 +291,12 @@ async function complete(
   const checksum: Record<string, string> = upload.hasCrc32c
     ? { 'x-amz-checksum-crc32c': hexToBase64(source.crc32c), 'x-amz-checksum-type': 'FULL_OBJECT' }
     : {}
-  const held = isHeldAtEnd(target) ? putCondition(condition, key, target.dialect(), faults) : {}
+  const held = isHeldAtEnd(target) ? putCondition(condition, key, target.dialect(), errors) : {}
   const headers = { ...held, ...checksum }
   const speaks = (_answer: unknown, body: string): boolean => /<CompleteMultipartUploadResult[\s>]/.test(body)
   const answer = await ask(target, command, { ...purposeOf('end of an upload', key), headers, speaks }, signal)
   if (answer.refused === undefined && !speaks(undefined, answer.begins)) {
-    throw notProvider(faults, purposeOf('end of an upload', key), 'was answered with something that is no result')
+    throw notProvider(errors, purposeOf('end of an upload', key), 'was answered with something that is no result')
   }
   return answer
 }
@@ -321,7 +321,7 @@ async function completed(
   }
   const isWhole = crc32cHex(output.ChecksumCRC32C) === request.source.crc32c
   if (!isWhole && said !== sent.etag && sent.areDigests) {
-    throw target.faults.because('CHECKSUM', 'DIGEST', `stored other bytes: ETag ${said}, expected ${sent.etag}`, {
+    throw target.errors.because('CHECKSUM', 'DIGEST', `stored other bytes: ETag ${said}, expected ${sent.etag}`, {
       key: request.key,
       outcome: 'unknown',
       retryable: true,

@@ -1,6 +1,6 @@
 import { packedName } from '../../core/attributes.ts'
 import type { KeyRefusal, Limits } from '../../core/provider.ts'
-import { refuseAnywhere } from '../fault.ts'
+import { refuseAnywhere } from '../keys.ts'
 import type { Dialect } from './dialect.ts'
 
 /** https://docs.aws.amazon.com/AmazonS3/latest/userguide/object-keys.html: bytes of UTF-8. */

@@ -13,12 +13,12 @@ import { crc32cHex, etagOf, hasPlainEtag, packedAlias } from './object.ts'
 
 /** One PutObject, with whatever digest the service can check. */
 export async function putWhole(target: Target, request: PutRequest, signal: AbortSignal): Promise<PutResult> {
-  const { sdk, bucket, faults } = target
+  const { sdk, bucket, errors } = target
   const { key, source } = request
   const dialect = target.dialect()
-  const condition = putCondition(request.condition, key, dialect, faults)
+  const condition = putCondition(request.condition, key, dialect, errors)
   const stretch = { source, start: 0, end: source.size, crc32c: source.crc32c, key }
-  const sending = await unlessAborted(send(stretch, faults), signal)
+  const sending = await unlessAborted(send(stretch, errors), signal)
   try {
     const command = new sdk.PutObjectCommand({
       Bucket: bucket,
@@ -39,7 +39,7 @@ export async function putWhole(target: Target, request: PutRequest, signal: Abor
     // S3 says so, and not 412, where the object that is to be replaced is not there at all.
     const isGone =
       request.condition !== undefined && answer.refused.status === 404 && answer.refused.code === 'NoSuchKey'
-    throw isGone ? faults.condition(key, answer.refused.error.cause) : answer.refused.error
+    throw isGone ? errors.condition(key, answer.refused.error.cause) : answer.refused.error
   } finally {
     sending.end()
   }
@@ -82,7 +82,7 @@ function digestHeader(crc32c: string, dialect: Dialect): Readonly<Record<string,
 function stored(target: Target, answer: Answer<unknown>, { key, source }: PutRequest): PutResult {
   const { headers } = answer
   const etag = etagOf(headers['etag'])
-  if (etag === undefined) throw protocolError(target.faults, purposeOf(key), 'was answered without an ETag')
+  if (etag === undefined) throw protocolError(target.errors, purposeOf(key), 'was answered without an ETag')
   return {
     token: etag,
     etag,
@@ -96,7 +96,7 @@ function stored(target: Target, answer: Answer<unknown>, { key, source }: PutReq
  * was computed from the bytes that came. An ETag that should be the MD5 and is another one: other bytes were stored.
  */
 function proofOf(
-  { faults, dialect }: Target,
+  { errors, dialect }: Target,
   headers: Readonly<Record<string, string>>,
   etag: string,
   expected: { readonly crc32c: string; readonly etag: string; readonly key: string },
@@ -107,7 +107,7 @@ function proofOf(
   if (etag === expected.etag) return 'server-full'
   const isOther = quirks.etag === 'md5' && /^[0-9a-f]{32}$/.test(etag) && hasPlainEtag(headers)
   if (isOther) {
-    throw faults.because('CHECKSUM', 'DIGEST', `stored other bytes: ETag ${etag}, expected ${expected.etag}`, {
+    throw errors.because('CHECKSUM', 'DIGEST', `stored other bytes: ETag ${etag}, expected ${expected.etag}`, {
       key: expected.key,
       outcome: 'unknown',
       retryable: true,

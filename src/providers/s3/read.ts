@@ -23,7 +23,7 @@ export async function headObject(
   const answer = await ask(target, command, asking, signal)
   if (answer.refused !== undefined) return await settle(target, bucket, key, answer.refused, signal)
   const object = describe(key, answer.headers, target.dialect())
-  if (object === undefined) throw protocolError(target.faults, purpose, 'was answered without length, ETag or date')
+  if (object === undefined) throw protocolError(target.errors, purpose, 'was answered without length, ETag or date')
   return object
 }
 
@@ -33,9 +33,9 @@ export async function getObject(
   { key, range, token }: GetRequest,
   signal: AbortSignal,
 ): Promise<RemoteBody | undefined> {
-  const { faults } = target
+  const { errors } = target
   const dialect = target.dialect()
-  if (token !== undefined && !dialect.readIf) throw faults.unsupported('read only a certain object', key)
+  if (token !== undefined && !dialect.readIf) throw errors.unsupported('read only a certain object', key)
   const purpose: Purpose = { call: 'get', key, writes: false }
   const command = new target.sdk.GetObjectCommand({
     Bucket: target.bucket,
@@ -83,10 +83,10 @@ async function askForByte(target: Target, key: string, signal: AbortSignal): Pro
   return answer.refused
 }
 
-function withKey({ faults }: Target, { error }: Verdict, key: string): HoldfastError {
+function withKey({ errors }: Target, { error }: Verdict, key: string): HoldfastError {
   const words = error.message.slice(error.message.indexOf(': ') + 2)
   const { code, reason = 'SERVER', retryable, retryAfterMs, cause } = error
-  return faults.because(code, reason, words, {
+  return errors.because(code, reason, words, {
     key,
     retryable,
     cause,
@@ -115,7 +115,7 @@ function bodyOf(
   range: ByteRange | undefined,
   signal: AbortSignal,
 ): RemoteBody {
-  const { faults } = target
+  const { errors } = target
   const stream = answer.output.Body as Partial<Readable> & Partial<ReadableStream<Uint8Array>>
   // Destroyed, it fails while nobody looks.
   stream?.on?.('error', () => {})
@@ -128,7 +128,7 @@ function bodyOf(
   }
   const fail = (what: string): never => {
     letGo()
-    throw protocolError(faults, purpose, what)
+    throw protocolError(errors, purpose, what)
   }
   const span = spanOf(answer, range) ?? fail(`was answered ${answer.status} with a range that makes no sense`)
   const size = answer.status === 206 ? span.size : undefined
@@ -149,7 +149,7 @@ function bodyOf(
         const step = await chunk(iterator, bytes - left)
         if (step === undefined || step.done === true) break
         left -= step.value.byteLength
-        if (left < 0) throw protocolError(faults, purpose, `sent more than the ${bytes} bytes announced`)
+        if (left < 0) throw protocolError(errors, purpose, `sent more than the ${bytes} bytes announced`)
         yield step.value
       }
       if (left > 0) throw broken(`ended after ${bytes - left} of ${bytes} bytes`)
@@ -173,7 +173,7 @@ function bodyOf(
 
   function broken(what: string, error?: unknown): HoldfastError {
     const cause = error === undefined ? {} : { cause: cleanCause(error) }
-    return faults.because('UNAVAILABLE', 'NETWORK', `get: the body ${what}`, { key, ...cause })
+    return errors.because('UNAVAILABLE', 'NETWORK', `get: the body ${what}`, { key, ...cause })
   }
 }
 

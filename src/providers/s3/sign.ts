@@ -18,11 +18,11 @@ export function canSign(): boolean {
 /** A URL with the signature in its query. Sends nothing; only the credentials may have to be fetched. */
 export async function signUrl(target: Target, request: SignRequest, signal: AbortSignal): Promise<SignedRequest> {
   signal.throwIfAborted()
-  const { faults, client, sdk, bucket } = target
+  const { errors, client, sdk, bucket } = target
   const { method, key, expiresInSeconds: expiresIn, contentType, contentDisposition, createOnly } = request
-  if (!canSign()) throw faults.unsupported(`sign requests without ${presigner}: npm install ${presigner}`, key)
+  if (!canSign()) throw errors.unsupported(`sign requests without ${presigner}: npm install ${presigner}`, key)
   const isCreating = method === 'PUT' && createOnly
-  if (isCreating && !target.dialect().createIfAbsent) throw faults.unsupported('put only where nothing is', key)
+  if (isCreating && !target.dialect().createIfAbsent) throw errors.unsupported('put only where nothing is', key)
   const { getSignedUrl } = loadSdk<Presigner>(presigner, 'holdfast/s3')
   const headers: Record<string, string> = {}
   if (method === 'PUT' && contentType !== undefined) headers['content-type'] = contentType
@@ -54,6 +54,6 @@ export async function signUrl(target: Target, request: SignRequest, signal: Abor
     return { url, headers, expiresAt: new Date(signingDate.getTime() + expiresIn * 1000) }
   } catch (error) {
     signal.throwIfAborted()
-    throw classify(faults, error, { call: 'sign', key, writes: false })
+    throw classify(errors, error, { call: 'sign', key, writes: false })
   }
 }

@@ -1,8 +1,7 @@
 import { type ErrorCode, type ErrorDetails, HoldfastError, type Reason, shown } from '../core/errors.ts'
-import type { KeyRefusal } from '../core/provider.ts'
 
 /** Makes the errors of one provider, so that each names it and says a reason. */
-export interface Faults {
+export interface ErrorMaker {
   /** Another object, or none, is where the condition wanted one. Nothing was changed. */
   condition(key: string, cause?: unknown): HoldfastError
   /** The range begins at or past the end of the object. */
@@ -18,8 +17,8 @@ export interface Faults {
 }
 
 /** `provider` is the name of the one whose errors these are. */
-export function faultsOf(provider: string): Faults {
-  const because: Faults['because'] = (code, reason, message, details = {}) =>
+export function errorMaker(provider: string): ErrorMaker {
+  const because: ErrorMaker['because'] = (code, reason, message, details = {}) =>
     new HoldfastError(code, `${provider}: ${message}`, { ...details, reason, provider })
   return {
     because,
@@ -58,13 +57,4 @@ export function faultsOf(provider: string): Faults {
         },
       ),
   }
-}
-
-/** What no service takes: the empty key, unpaired surrogates, more than `limit` bytes of UTF-8. */
-export function refuseAnywhere(key: string, limit: number): KeyRefusal | undefined {
-  if (key === '') return { rule: 'length', message: 'is empty' }
-  const broken = key.search(/\p{Surrogate}/u)
-  if (broken >= 0) return { rule: 'unicode', index: broken, message: `has an unpaired surrogate at index ${broken}` }
-  const bytes = Buffer.byteLength(key)
-  return bytes > limit ? { rule: 'length', message: `is ${bytes} bytes, limit ${limit}` } : undefined
 }
