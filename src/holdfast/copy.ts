@@ -6,7 +6,7 @@ import { checkKey } from './input/key.ts'
 import { checkPut, wholeAttributes } from './input/put.ts'
 import { mismatch } from '../core/body.ts'
 import type { PutReceipt } from './receipt.ts'
-import { promise, type WriteDeps } from './writes.ts'
+import { promise, underClose, type WriteDeps } from './writes.ts'
 
 /**
  * A new write of the bytes that are under another key now: linked where they are on local disk, else fetched, pinned to one version. Its body is
@@ -75,6 +75,9 @@ async function fetched(deps: WriteDeps, reader: Reader, key: string, signal: Abo
   const { contentType, cacheControl, contentDisposition, contentEncoding, contentLanguage, metadata } = info
   const headers = { cacheControl, contentDisposition, contentEncoding, contentLanguage }
   const given = Object.fromEntries(Object.entries(headers).filter(([, value]) => value !== undefined))
-  const draft = await deps.stage.receive(object.body, { expected: { size: info.size, crc32c: info.crc32c }, signal })
+  const draft = await deps.stage.receive(object.body, {
+    expected: { size: info.size, crc32c: info.crc32c },
+    signal: underClose(deps, signal),
+  })
   return { draft, attributes: { contentType, ...given, metadata } }
 }

@@ -1,3 +1,4 @@
+import { unlessAborted } from '../core/abort.ts'
 import type { Body } from '../core/body.ts'
 import { HoldfastError } from '../core/errors.ts'
 import type { ListEntry, ObjectInfo, Reader, StoredObject } from '../read/types.ts'
@@ -128,6 +129,9 @@ export function holdfast(deps: HoldfastDeps): Holdfast {
   }
   const underClose = (signal: AbortSignal | undefined) =>
     signal === undefined ? closing.signal : AbortSignal.any([closing.signal, signal])
+  /** Ends at once when the store closes; what is answered after that is let go of. */
+  const unlessClosing = <T>(asked: Promise<T>, drop: (late: T) => void): Promise<T> =>
+    unlessAborted(asked, closing.signal, () => void asked.then(drop, () => {}))
   const providers = writes.providers.map(({ provider }) => provider)
 
   async function drain(until: 'stored' | 'verified', signal: AbortSignal | undefined): Promise<void> {
@@ -173,12 +177,12 @@ export function holdfast(deps: HoldfastDeps): Holdfast {
       begin(async () => {
         const checked = checkKey(key, providers)
         const { range, signal } = checkGet(options)
-        return reader.get(checked, range, signal)
+        return unlessClosing(reader.get(checked, range, signal), late => void late?.body.cancel().catch(() => {}))
       }),
     head: (key, options) =>
       begin(async () => {
         const checked = checkKey(key, providers)
-        return reader.head(checked, checkCall(options, 'head').signal)
+        return unlessClosing(reader.head(checked, checkCall(options, 'head').signal), () => {})
       }),
     delete: (key, options) => begin(() => remove(writes, key, options)),
     copy: (from, to, options) => begin(() => copy(writes, reader, from, to, options)),

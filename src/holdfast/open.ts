@@ -12,6 +12,7 @@ import { type Missing, repairLimits, repairs } from '../replicate/repair.ts'
 import { startReplicator } from '../replicate/replicator.ts'
 import { openDirectory } from '../stage/directory.ts'
 import { nodeDisk } from '../stage/disk.ts'
+import { poisoned as poisonedError } from '../stage/failures.ts'
 import { openStage, type Stage } from '../stage/stage.ts'
 import { adopt } from './adopt.ts'
 import { events, type HoldfastEvents } from './events.ts'
@@ -23,6 +24,9 @@ import type { WriteDeps } from './writes.ts'
 
 /** Calls to providers that somebody waits for: `adopt`, `check`, `signedUrl`. */
 const callLimits = { idleMs: 30_000, deadlineMs: 60_000, minBytesPerSecond: 16 * 1024 }
+
+/** How often whoever waits looks whether another process poisoned the directory. */
+const poisonLookMs = 1_000
 
 /** Directories that are open in this process: SQLite's locks keep processes apart, not two stores of one. */
 const openHere = new Set<string>()
@@ -139,7 +143,20 @@ async function assemble(
     return stage.source(body, size, { crc32c, md5 })
   }
   const configured = new Set(rows.map(({ id }) => id))
-  const waiting = waitingFor({ journal, clock, closing: closing.signal, failure: () => poisoned })
+  let lookedAt = Number.NEGATIVE_INFINITY
+  /** The journal's thread may have ended, another process may have poisoned the directory: whoever waits here for what it will say would wait for ever. */
+  const failure = () => {
+    poisoned ??= journal.failed()
+    if (poisoned === undefined && clock.monotonic() - lookedAt > poisonLookMs) {
+      lookedAt = clock.monotonic()
+      const note = (is: boolean) => {
+        if (is) poisoned ??= poisonedError(options.directory, undefined)
+      }
+      stage.isPoisoned().then(note, () => {})
+    }
+    return poisoned
+  }
+  const waiting = waitingFor({ journal, clock, closing: closing.signal, failure })
   const writes: WriteDeps = {
     journal,
     stage,
@@ -150,6 +167,7 @@ async function assemble(
     ackFor: own => atLeast(options.disk, own ?? options.ack),
     ackTimeoutMs: options.ackTimeoutMs,
     maxStageBytes: options.maxStageBytes,
+    closing: closing.signal,
   }
   const takeIn = async (key: string, from: string, signal: AbortSignal) => {
     const { version } = await adopt(writes, key, { from }, signal)
@@ -219,7 +237,7 @@ async function assemble(
     configured: providers.map(({ id, raw }) => ({ id, name: raw.name })),
     maxStageBytes: options.maxStageBytes,
     warnings,
-    isPoisoned: () => stage.isPoisoned(),
+    isPoisoned: async () => failure() !== undefined || (await stage.isPoisoned()),
     clock,
   }
   return holdfast({

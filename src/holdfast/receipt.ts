@@ -4,7 +4,7 @@ import type { Version } from '../core/version.ts'
 import type { Journal } from '../journal/contract.ts'
 import { checkUntil, type UntilOptions } from './input/calls.ts'
 import type { AckLevel } from './input/put.ts'
-import { type Standing, standingOf } from './standing.ts'
+import { type Block, type Standing, standingOf } from './standing.ts'
 import type { Waiting } from './waiting.ts'
 
 /** A write that is promised: it survives a power cut of this machine, and goes to every provider. */
@@ -56,8 +56,8 @@ export function receiptOf(deps: ReceiptDeps, promised: Promised): Receipt {
       await deps.waiting.until(() => {
         const standing = standingNow(deps, promised)
         if (standing[until] >= standing.of) return true
-        if (standing.blocked !== undefined)
-          throw blockedError(standing.blocked, { key: promised.key, version: promised.version })
+        const blocked = standing.blocked[until]
+        if (blocked !== undefined) throw blockedError(blocked, { key: promised.key, version: promised.version })
         return undefined
       }, signal)
     },
@@ -73,7 +73,7 @@ export async function acknowledge(
 ): Promise<void> {
   if (ack === 'local') return
   const stop = new AbortController()
-  const late = () =>
+  const late = (cause: unknown) =>
     new HoldfastError(
       'ACK_TIMEOUT',
       `the write is accepted and on its way, but ${ack === 'one' ? 'no provider has' : 'not all providers have'} it yet`,
@@ -82,7 +82,7 @@ export async function acknowledge(
         version: promised.version,
         outcome: 'accepted',
         retryable: false,
-        ...(signal?.aborted === true ? { cause: signal.reason } : {}),
+        ...(cause === undefined ? {} : { cause }),
       },
     )
   const inTime = deps.clock.sleep(deps.ackTimeoutMs, stop.signal).then(
@@ -97,8 +97,10 @@ export async function acknowledge(
       return standing.stored >= enough ? true : undefined
     }, signals)
   } catch (error) {
-    if (signals.aborted || (error instanceof HoldfastError && error.code === 'CLOSED')) throw late()
-    throw error
+    if (signal?.aborted === true) throw late(signal.reason)
+    if (stop.signal.aborted) throw late(undefined)
+    // The store closed, or its disk failed, after the commit: the write goes on at the next open.
+    throw late(error)
   } finally {
     stop.abort()
     await inTime
@@ -109,10 +111,7 @@ function standingNow({ journal, configured }: ReceiptDeps, { seq, key, version }
   return standingOf(journal, configured, seq, key, version)
 }
 
-export function blockedError(
-  blocked: NonNullable<Standing['blocked']>,
-  about: { key?: string; version?: Version },
-): HoldfastError {
+export function blockedError(blocked: Block, about: { key?: string; version?: Version }): HoldfastError {
   return new HoldfastError(
     'BLOCKED',
     `${blocked.provider} does not take the write (${blocked.reason}): ${blocked.message}`,

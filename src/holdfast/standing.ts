@@ -1,6 +1,13 @@
 import type { Reason } from '../core/errors.ts'
 import type { Version } from '../core/version.ts'
-import type { Journal, ProviderRow, WriteRow } from '../journal/contract.ts'
+import type { Journal, ProviderRow, ReplicaRow, WriteRow } from '../journal/contract.ts'
+
+/** Why nothing goes on at a provider until somebody does something. */
+export interface Block {
+  readonly provider: string
+  readonly reason: Reason
+  readonly message: string
+}
 
 /** Where one accepted write stands, over all its providers. */
 export interface Standing {
@@ -8,11 +15,11 @@ export interface Standing {
   readonly stored: number
   readonly verified: number
   readonly of: number
-  /** Set when nothing goes on by itself: a replica, or the provider that it waits for, is blocked. */
-  readonly blocked: { readonly provider: string; readonly reason: Reason; readonly message: string } | undefined
+  /** Set when nothing goes on by itself towards being stored, or verified, everywhere: a replica, or the provider that it waits for, is blocked. */
+  readonly blocked: { readonly stored: Block | undefined; readonly verified: Block | undefined }
 }
 
-const finished: Standing = { stored: 1, verified: 1, of: 1, blocked: undefined }
+const finished: Standing = { stored: 1, verified: 1, of: 1, blocked: { stored: undefined, verified: undefined } }
 
 /**
  * Where a write stands now. One that was superseded stands where its successor does; one that the journal does not know any more was
@@ -35,21 +42,36 @@ export function standingOf(
 function standingOfRow(row: WriteRow, providers: ReadonlyMap<number, Configured>): Standing {
   let stored = 0
   let verified = 0
-  let isMoving = false
-  let blocked: Standing['blocked']
+  const lacking: (Block | undefined)[] = []
+  const unverified: (Block | undefined)[] = []
   for (const replica of row.replicas) {
-    const provider = providers.get(replica.provider)
-    if (replica.state === 'verified') verified++
     if (replica.state === 'stored' || replica.state === 'verified') stored++
-    else {
-      const name = provider?.row.name ?? `provider ${replica.provider}`
-      const block =
-        replica.state === 'blocked' ? { reason: replica.reason, message: replica.message } : blockOf(provider)
-      if (block === undefined) isMoving = true
-      else blocked ??= { provider: name, reason: block.reason ?? 'REFUSED', message: block.message ?? '' }
+    if (replica.state === 'verified') {
+      verified++
+      continue
     }
+    const block = blockOfReplica(replica, providers.get(replica.provider))
+    unverified.push(block)
+    if (replica.state !== 'stored') lacking.push(block)
   }
-  return { stored, verified, of: row.replicas.length, blocked: isMoving ? undefined : blocked }
+  const firstOf = (blocks: readonly (Block | undefined)[]) => (blocks.includes(undefined) ? undefined : blocks[0])
+  return {
+    stored,
+    verified,
+    of: row.replicas.length,
+    blocked: { stored: firstOf(lacking), verified: firstOf(unverified) },
+  }
+}
+
+function blockOfReplica(replica: ReplicaRow, provider: Configured | undefined): Block | undefined {
+  const block = replica.state === 'blocked' ? { reason: replica.reason, message: replica.message } : blockOf(provider)
+  return (
+    block && {
+      provider: provider?.row.name ?? `provider ${replica.provider}`,
+      reason: block.reason ?? 'REFUSED',
+      message: block.message ?? '',
+    }
+  )
 }
 
 /** A provider as this process's options and the replicating process see it. */

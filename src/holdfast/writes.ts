@@ -23,6 +23,8 @@ export interface WriteDeps extends ReceiptDeps {
   /** The level of a call: its own or the store's, and no less than the disk allows. */
   readonly ackFor: (own: AckLevel | undefined) => AckLevel
   readonly maxStageBytes: number
+  /** The store closes: a body that is still arriving is let go of. */
+  readonly closing: AbortSignal
 }
 
 /**
@@ -42,9 +44,14 @@ export async function put(deps: WriteDeps, key: unknown, body: unknown, options:
   signal?.throwIfAborted()
   const draft = await deps.stage.receive(incoming.chunks, {
     expected: { ...expected, size: incoming.knownSize },
-    signal,
+    signal: underClose(deps, signal),
   })
   return promise(deps, checkedKey, draft, wholeAttributes(attributes), { condition, ack, signal })
+}
+
+/** The signal of a caller while the body arrives. */
+export function underClose({ closing }: WriteDeps, signal: AbortSignal | undefined): AbortSignal {
+  return signal === undefined ? closing : AbortSignal.any([closing, signal])
 }
 
 export interface Terms {
@@ -62,6 +69,7 @@ export async function promise(
   terms: Terms,
 ): Promise<PutReceipt> {
   await using staged = draft
+  deps.closing.throwIfAborted()
   terms.signal?.throwIfAborted()
   const body = await staged.publish()
   const { crc32c, md5 } = staged.digests
@@ -131,6 +139,7 @@ async function decided(
     () => {},
   )
   const primary = deps.providers[0]?.id as number
+  let ended: HoldfastError | undefined
   const isOut = () => {
     const health = providersOf(journal, deps.configured).get(primary)?.row.health
     return health?.state === 'down' || health?.state === 'blocked' ? health : undefined
@@ -149,20 +158,32 @@ async function decided(
     if (answer === 'kept') return
     if (answer !== 'out' && answer !== undefined) throw refusedError(answer, promised)
   } catch (error) {
-    if (!stop.signal.aborted && signal?.aborted !== true) throw error
+    if (stop.signal.aborted || signal?.aborted === true) ended = undefined
+    else if (error instanceof HoldfastError && (error.code === 'CLOSED' || error.code === 'CORRUPT')) ended = error
+    else throw error
   } finally {
     stop.abort()
     await timer
   }
   // Nobody decided in time. Where nothing was sent yet it can still be taken back, and surely did not happen.
-  const withdrawn = await journal.withdraw(seq)
+  const withdrawn = await journal.withdraw(seq).catch(() => false)
   if (!withdrawn && journal.write(seq)?.state === 'open') return
   if (withdrawn) signal?.throwIfAborted()
+  const outcome = withdrawn ? 'rejected' : 'unknown'
+  if (ended !== undefined)
+    throw new HoldfastError(ended.code, ended.message, {
+      key,
+      version,
+      outcome,
+      retryable: false,
+      cause: ended,
+      ...(ended.rule === undefined ? {} : { rule: ended.rule }),
+    })
   const why = isOut()?.message
   throw new HoldfastError(
     'UNAVAILABLE',
     `a write with \`if\` is decided at the primary, which did not answer${why === undefined ? ' in time' : `: ${why}`}`,
-    { key, version, outcome: withdrawn ? 'rejected' : 'unknown' },
+    { key, version, outcome },
   )
 }
 

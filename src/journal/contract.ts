@@ -1,5 +1,5 @@
 import type { Attributes } from '../core/attributes.ts'
-import type { Reason } from '../core/errors.ts'
+import type { HoldfastError, Reason } from '../core/errors.ts'
 import type { Capabilities, Proof } from '../core/provider.ts'
 import type { Version } from '../core/version.ts'
 
@@ -30,6 +30,8 @@ export interface Journal {
   counts(): Counts
   /** Blocked replicas by provider and reason. */
   blocked(): readonly BlockedGroup[]
+  /** Why this journal takes nothing more until it was closed and opened again, if it does not. */
+  failed(): HoldfastError | undefined
   /** All buckets that were ever configured. */
   providers(): readonly ProviderRow[]
   /** Calls back after changes, of this process and (within 100 ms) of others. Does not keep the process alive. */

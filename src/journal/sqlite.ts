@@ -132,6 +132,7 @@ function connect(
     write: looking.write,
     counts: looking.counts,
     blocked: looking.blocked,
+    failed: () => writer.dead(),
     providers: looking.providers,
     onChange: changes.listen,
     register: providers => change('register', providers) as ReturnType<Journal['register']>,
@@ -198,6 +199,8 @@ function watch(looking: ReturnType<typeof look>, clock: Clock) {
 
 interface Writer {
   call(op: string, ...args: readonly unknown[]): Promise<unknown>
+  /** Why it ended, if it did. */
+  dead(): HoldfastError | undefined
   end(): Promise<void>
 }
 
@@ -208,7 +211,7 @@ function startWriter(options: JournalOptions): Writer {
   const worker = new Worker(new URL(`./worker.${extension}`, import.meta.url), { workerData, name: 'holdfast-journal' })
   const waiting = new Map<number, { resolve(value: unknown): void; reject(error: Error): void }>()
   let lastId = 0
-  let dead: Error | undefined
+  let dead: HoldfastError | undefined
   worker.unref()
   worker.on('message', (answers: readonly Answer[]) => {
     for (const answer of answers) {
@@ -245,6 +248,7 @@ function startWriter(options: JournalOptions): Writer {
         worker.postMessage(request)
       })
     },
+    dead: () => dead,
     async end() {
       if (dead === undefined) await this.call('close').catch(() => {})
       await worker.terminate()
