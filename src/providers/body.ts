@@ -1,7 +1,6 @@
 import { untilAborted } from '../core/abort.ts'
 import { digester } from '../core/digest.ts'
 import { HoldfastError, shown } from '../core/errors.ts'
-import type { ByteRange } from '../core/provider.ts'
 import type { Source } from '../core/source.ts'
 import type { ErrorMaker } from './errors.ts'
 
@@ -33,12 +32,4 @@ export async function* verified(
   if (size !== source.size) throw errors.digest(key, `${size} of ${source.size} bytes came`)
   if (found.crc32c !== source.crc32c) throw errors.digest(key, `CRC32C ${found.crc32c}, announced ${source.crc32c}`)
   if (found.md5 !== source.md5) throw errors.digest(key, `MD5 ${found.md5}, announced ${source.md5}`)
-}
-
-/** The bytes that a range means in an object of this size; `undefined` where it begins at or past the end. */
-export function cutRange(range: ByteRange | undefined, size: number): { start: number; end: number } | undefined {
-  if (range === undefined) return { start: 0, end: size }
-  const start = 'last' in range ? Math.max(0, size - range.last) : range.start
-  const end = 'last' in range ? size : Math.min(size, range.end ?? size)
-  return start < size ? { start, end } : undefined
 }

@@ -2,12 +2,13 @@ import { HoldfastError } from '../core/errors.ts'
 import type { ByteRange } from '../core/provider.ts'
 import { recognise } from '../core/entry.ts'
 import { withLimits } from '../core/guard.ts'
+import { cutRange } from '../core/range.ts'
 import type { CachedBody, KeyView, WriteRow } from '../journal/contract.ts'
 import { bodyOf, collect } from './body.ts'
 import { asError } from './enter.ts'
 import { infoOfLocal, infoOfRemote } from './info.ts'
 import { checkOf, corrupt, type Pin, pinOfLocal, pinOfRemote } from './pin.ts'
-import { cut, pastTheEnd } from './range.ts'
+import { pastTheEnd } from './range.ts'
 import { type Answer, type Question, search } from './search.ts'
 import { bytesStretch, localStretch, openRemote, type Stretch } from './stretch.ts'
 import type { ObjectInfo, ReadDeps, ReadProvider, StoredObject } from './types.ts'
@@ -110,7 +111,7 @@ async function readLocal(
   signal: AbortSignal,
 ): Promise<Ready> {
   const { size } = held
-  const part = cut(range, size)
+  const part = cutRange(range, size)
   if (part === undefined) return { is: 'past-the-end', size }
   const { start, end } = part
   const pin = pinOfLocal(key, held)

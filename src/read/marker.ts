@@ -1,7 +1,6 @@
-import { recognise } from '../core/entry.ts'
 import { HoldfastError, shown } from '../core/errors.ts'
 import { withLimits } from '../core/guard.ts'
-import { markerKey } from '../core/key.ts'
+import { markerAt } from '../core/marker.ts'
 import type { Provider } from '../core/provider.ts'
 import type { Version } from '../core/version.ts'
 import type { ReadDeps } from './types.ts'
@@ -24,8 +23,8 @@ export function markersOf(deps: ReadDeps, key: string, patienceMs: number, signa
     const about = { what: 'the delete marker', provider: provider.name, key }
     const limits = { clock, idleMs: patienceMs, deadlineMs: patienceMs, signal, about }
     try {
-      const marker = await withLimits(limits, inner => provider.head(markerKey(key), inner))
-      return marker && recognise(marker).version
+      const marker = await withLimits(limits, inner => markerAt(provider, key, inner))
+      return marker?.version
     } catch (error) {
       if (signal.aborted) throw error
       const because = error instanceof Error ? error.message : shown(error)

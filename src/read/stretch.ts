@@ -3,9 +3,9 @@ import { type Recognised, recognise } from '../core/entry.ts'
 import { HoldfastError, shown } from '../core/errors.ts'
 import { guardedItems, withLimits } from '../core/guard.ts'
 import type { ByteRange, RemoteBody, RemoteObject } from '../core/provider.ts'
+import { cutRange } from '../core/range.ts'
 import type { Source } from '../core/source.ts'
 import { asError, enter } from './enter.ts'
-import { cut } from './range.ts'
 import type { ReadDeps, ReadProvider } from './types.ts'
 
 /** Bytes that come from one place without a break. Exactly one of `finished`, `failed` and `left` ends it. */
@@ -96,7 +96,7 @@ interface Begun {
 async function firstChunk(body: RemoteBody, range: ByteRange | undefined, provider: string): Promise<Begun> {
   const { object, start, end } = body
   const close = (): void => void body.close().catch(() => {})
-  const expected = cut(range, object.size)
+  const expected = cutRange(range, object.size)
   if (expected?.start !== start || expected.end !== end) {
     close()
     throw new HoldfastError(

@@ -1,7 +1,8 @@
 import { digestsOf } from '../core/digest.ts'
-import { entryName, recognise, writeEntry } from '../core/entry.ts'
+import { entryName, writeEntry } from '../core/entry.ts'
 import { HoldfastError } from '../core/errors.ts'
 import { markerKey } from '../core/key.ts'
+import { markerAt } from '../core/marker.ts'
 import { noMemo, type PutCondition } from '../core/provider.ts'
 import { bytesSource } from '../core/source.ts'
 import type { Version } from '../core/version.ts'
@@ -10,20 +11,16 @@ import { noteClock, type Target } from './target.ts'
 /** How often a marker is tried again when others write it at the same moment. */
 const mostRounds = 8
 
-/**
- * The marker of a delete, beside the objects: what tells a key that was deleted from one that was lost. The newest delete's version, or
- * `undefined` where the key has no marker. Rejects where it cannot be read: then nobody knows.
- */
+/** The version of the newest delete of the key that the target was told of; see `markerAt`. Notes the target's clock. */
 export async function readMarker(
   target: Target,
   key: string,
   now: () => number,
   signal: AbortSignal,
 ): Promise<Version | undefined> {
-  const found = await target.provider.head(markerKey(key), signal)
-  if (found === undefined) return undefined
-  noteClock(target, found.serverTime, now())
-  return recognise(found).version
+  const found = await markerAt(target.provider, key, signal)
+  if (found !== undefined) noteClock(target, found.serverTime, now())
+  return found?.version
 }
 
 /** Puts the marker of a delete, unless there is a newer one. Answers the version that is there now, and its token. */
@@ -42,11 +39,10 @@ export async function writeMarker(
   let looked = condition !== undefined
   for (let round = 0; round < mostRounds; round++) {
     if (!looked) {
-      const found = await target.provider.head(name, signal)
+      const found = await markerAt(target.provider, key, signal)
       if (found !== undefined) {
         noteClock(target, found.serverTime, now())
-        const there = recognise(found).version
-        if (there >= version) return { version: there, token: found.token }
+        if (found.version >= version) return { version: found.version, token: found.token }
         condition = target.capabilities.replaceIf ? { token: found.token } : undefined
       } else condition = target.capabilities.createIfAbsent ? { absent: true } : undefined
     }

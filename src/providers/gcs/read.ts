@@ -1,5 +1,5 @@
 import type { ByteRange, GetRequest, RemoteBody, RemoteObject } from '../../core/provider.ts'
-import { cutRange } from '../body.ts'
+import { cutRange } from '../../core/range.ts'
 import { detailsOf, isService, notProvider, protocolError, type Purpose, transportError } from './errors.ts'
 import { readPage, readResource } from './objects.ts'
 import type { Target } from './target.ts'

@@ -1,0 +1,9 @@
+import type { ByteRange } from './provider.ts'
+
+/** The bytes that a range means in an object of this size: start <= byte < end. `undefined` where it begins at or past the end. */
+export function cutRange(range: ByteRange | undefined, size: number): { start: number; end: number } | undefined {
+  if (range === undefined) return { start: 0, end: size }
+  const start = 'last' in range ? Math.max(0, size - range.last) : range.start
+  const end = 'last' in range ? size : Math.min(size, range.end ?? size)
+  return start < size ? { start, end } : undefined
+}
