@@ -28,6 +28,7 @@ const port = parentPort as MessagePort
 const options = workerData as WorkerOptions
 const journalPath = join(options.path, 'journal.sqlite')
 const poisonedPath = join(options.path, 'poisoned')
+const replicatorPath = join(options.path, 'replicator.lock')
 const reservePath = join(options.path, 'reserve')
 
 let database: Database
@@ -60,7 +61,7 @@ port.on('message', (first: Request) => {
 const outside = {
   open(): Opened {
     demandJournal()
-    for (const name of ['members.lock', 'replicator.lock', 'journal.sqlite']) makePrivate(join(options.path, name))
+    for (const name of ['members.lock', 'journal.sqlite']) makePrivate(join(options.path, name))
     members = fileLock(join(options.path, 'members.lock'))
     const poisoned = existsSync(poisonedPath)
     if (poisoned && !members.seize()) {
@@ -84,7 +85,9 @@ const outside = {
       )
     }
     database = openForWriting(journalPath, options.directory)
-    if (poisoned || existsSync(`${journalPath}-wal`)) checkDatabase()
+    // From now on a journal that is not there is a loss: see demandJournal.
+    makePrivate(replicatorPath)
+    if (poisoned || mayBeUnclean()) checkDatabase()
     book = ledger(database, options.writer, join(options.path, 'bodies'))
     return { poisoned }
   },
@@ -99,7 +102,7 @@ const outside = {
   /** The lock is the kernel's and dies with this process; the token fences off whoever held it before. */
   lease(): number | undefined {
     if (replicator !== undefined) return undefined
-    const lock = fileLock(join(options.path, 'replicator.lock'))
+    const lock = fileLock(replicatorPath)
     if (!lock.seize()) {
       lock.release()
       return undefined
@@ -245,14 +248,26 @@ function checkDatabase(db: Database = database): void {
     )
 }
 
-/** Bodies without a journal were promised by one that is gone: an empty new one would forget them, and collect them. */
+/**
+ * What was promised by a journal that is gone, or empty, must not be forgotten by a new one, and its bodies not be collected. The lock file of
+ * the replicator is made after a journal was first committed, so it tells a new directory from one that lost its journal.
+ */
 function demandJournal(): void {
-  if (existsSync(journalPath) || readdirSync(join(options.path, 'bodies')).length === 0) return
+  const hadOne = existsSync(replicatorPath) || readdirSync(join(options.path, 'bodies')).length > 0
+  if (!hadOne || (existsSync(journalPath) && statSync(journalPath).size > 0)) return
   throw new HoldfastError(
     'CORRUPT',
-    `the journal ${journalPath} is missing, but there are bodies that it promised: put it back; delete nothing, they may be the only copies`,
+    `the journal ${journalPath} is missing or empty, but this directory had one: put it back; delete nothing, the bodies may be the only copies`,
     { field: 'journal', rule: 'missing' },
   )
+}
+
+/** A large journal is not read whole at each start: its rows have sums of their own, and are looked at when they are used. */
+const checkedWholeBytes = 256 * 2 ** 20
+
+/** Whether it was not closed by its last user, or is in use, and is small enough to be looked through. */
+function mayBeUnclean(): boolean {
+  return existsSync(`${journalPath}-wal`) && statSync(journalPath).size <= checkedWholeBytes
 }
 
 /** SQLite would let the umask decide who may read. Before any connection of this process: closing a file drops the process's locks on it. */

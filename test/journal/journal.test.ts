@@ -229,16 +229,23 @@ test('a journal of another version, of another directory, or damaged is not open
   database.close()
 })
 
-test('a journal that is gone while its bodies are there is not replaced by an empty one (J2, I14)', async () => {
+test('a journal that is gone or empty is not replaced by a new one, whether or not there are bodies (J2, I14, I20)', async () => {
   await using at = await scene()
-  await (await at.journal()).close()
+  const first = await at.journal()
+  await first.accept(write('k'))
+  await first.close()
   const journal = join(at.path, 'journal.sqlite')
   renameSync(journal, `${journal}.away`)
+  const refused = { code: 'CORRUPT', field: 'journal', rule: 'missing' }
+  await expect(at.open()).rejects.toMatchObject(refused)
+  writeFileSync(journal, '')
+  await expect(at.open()).rejects.toMatchObject(refused)
   const body = join(at.path, 'bodies', 'c'.repeat(32))
   writeFileSync(body, 'promised', { mode: 0o600 })
-  await expect(at.open()).rejects.toMatchObject({ code: 'CORRUPT', field: 'journal', rule: 'missing' })
+  await expect(at.open()).rejects.toMatchObject(refused)
   unlinkSync(body)
   renameSync(`${journal}.away`, journal)
+  expect((await at.journal()).view('k').open?.key).toBe('k')
 })
 
 test('changes of another process are heard of', async () => {
