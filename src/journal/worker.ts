@@ -4,9 +4,9 @@ import {
   fsyncSync,
   openSync,
   readdirSync,
+  statSync,
   renameSync,
   rmSync,
-  unlinkSync,
   writeFileSync,
 } from 'node:fs'
 import { join } from 'node:path'
@@ -182,7 +182,8 @@ function withoutSpace(requests: readonly Request[], error: Error): Answer[] {
   const answers = puts.map(({ id }) => failure(id, error))
   if (rest.length === 0) return answers
   if (!existsSync(reservePath)) return [...answers, ...rest.map(({ id }) => failure(id, error))]
-  unlinkSync(reservePath)
+  // Another process may have been faster.
+  rmSync(reservePath, { force: true })
   return [...answers, ...commit(rest)]
 }
 
@@ -229,6 +230,9 @@ function copyForward(): void {
   try {
     checkDatabase(old)
     old.prepare('VACUUM INTO ?').run(next)
+    // What is only in the log goes with the log: it must be in the old file too before the log is removed, for a crash before the rename.
+    const [{ busy } = { busy: 1 }] = old.pragma('wal_checkpoint(TRUNCATE)') as { busy: number }[]
+    if (busy !== 0) throw poisonedError(options.path)
   } finally {
     old.close()
   }
