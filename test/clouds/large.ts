@@ -31,10 +31,15 @@ const watch = setInterval(() => {
   most = Math.max(most, process.memoryUsage.rss())
 }, 20)
 const took: Record<string, number> = {}
+const grown: Record<string, number> = {}
 const timed = async <T>(what: string, work: () => Promise<T>): Promise<T> => {
   const started = performance.now()
+  const soFar = most
+  most = process.memoryUsage.rss()
   const value = await work()
   took[what] = Math.round(performance.now() - started)
+  grown[what] = Math.round((most - before) / 2 ** 20)
+  most = Math.max(soFar, most)
   return value
 }
 const receipt = await timed('put', () => store.put('large', body()))
@@ -52,6 +57,7 @@ console.log(
   JSON.stringify({
     growth: Math.round((most - before) / 2 ** 20),
     before: Math.round(before / 2 ** 20),
+    grown,
     took,
     from,
     isSame: wanted.digest('hex') === got.digest('hex'),
