@@ -1,17 +1,38 @@
 import { defineConfig } from 'vitest/config'
+import { BaseSequencer, type TestSpecification } from 'vitest/node'
 import { Summary } from './test/house/summary.ts'
 
 /**
- * Two files at a time: the machine is meant to have two cores. What measures time or memory, or takes both cores for long, is named
- * `….alone.test.ts`, or listed here, and runs by itself, when the others are done.
+ * Two files at a time: the machine is meant to have two cores. What measures time or memory is named `….alone.test.ts`, or listed here,
+ * and runs by itself, when the others are done.
  */
-const alone = ['test/**/*.alone.test.ts', 'test/clouds/{large,latency}.test.ts', 'test/kill/*.test.ts']
+const alone = ['test/**/*.alone.test.ts', 'test/clouds/{large,latency}.test.ts']
+
+/** Take longest, the longest first: begun last, they would be waited for. */
+const long = [
+  'test/kill/kill',
+  'test/providers/s3-rgw-wrapped',
+  'test/providers/s3-rgw',
+  'test/providers/s3-local-wrapped',
+]
+
+class LongestFirst extends BaseSequencer {
+  override async sort(files: TestSpecification[]): Promise<TestSpecification[]> {
+    const rank = ({ moduleId }: TestSpecification) => {
+      const at = long.findIndex(name => moduleId.endsWith(`${name}.test.ts`))
+      return at < 0 ? long.length : at
+    }
+    return (await super.sort(files)).toSorted((a, b) => rank(a) - rank(b))
+  }
+}
+
 const limits = { testTimeout: 30_000, hookTimeout: 60_000, pool: 'forks' } as const
 
 export default defineConfig({
   test: {
     reporters: ['default', new Summary()],
     maxWorkers: 2,
+    sequence: { sequencer: LongestFirst },
     projects: [
       {
         test: {
