@@ -23,6 +23,8 @@ const smallBytes = 1024 * 1024
 const quickRetries = 2
 /** How often a copy that comes out wrong is sent again before somebody has to look at it. */
 const mostMismatches = 3
+/** After so many fresh writes one of the backlog is sent, and one is looked at, however many fresh ones come. */
+const mostFreshInRow = 7
 /** Writes whose mismatches are remembered: an older one may be sent again a few times more. */
 const mostRemembered = 10_000
 
@@ -91,6 +93,8 @@ export function openLane(deps: LaneDeps): Lane {
   let identity = row.identity
   let isAdmitted = false
   let probes = 0
+  let freshInRow = 0
+  let isLooksTurn = false
   let health: ProviderHealth | undefined
 
   const done = run()
@@ -159,21 +163,38 @@ export function openLane(deps: LaneDeps): Lane {
     const now = clock.now()
     const except = new Set(inFlight.keys())
     const query = (limit: number, order: 'oldest' | 'fresh') => ({ provider: id, now, limit, order, except })
-    if (breaker.retryInMs > 0) return
-    const launch = (lane: 'fresh' | 'backlog', share: number, find: (limit: number) => readonly Task[], work: Work) => {
-      const free = Math.ceil(limiter.free(lane) * share)
-      if (free <= 0) return
+    if (breaker.retryInMs > 0 || limiter.free('backlog') <= 0) return
+    const launch = (lane: 'fresh' | 'backlog', most: number, find: (limit: number) => readonly Task[], work: Work) => {
+      const free = Math.min(limiter.free(lane), most)
+      if (free <= 0) return 0
+      let begun = 0
       for (const task of find(free)) {
-        if (keys.has(task.write.key) || inFlight.has(task.write.seq)) continue
-        if (!enter(task, lane, work)) return
+        if (keys.has(task.write.key)) continue
+        if (!enter(task, lane, work)) break
         except.add(task.write.seq)
+        begun++
       }
+      return begun
     }
     const looks = (limit: number) => lease.looks(query(limit, 'oldest')).filter(isHeldLongEnough)
-    launch('fresh', 1, limit => lease.due(query(limit, 'fresh')), send)
-    launch('backlog', 0.25, looks, lookAt)
-    launch('backlog', 1, limit => lease.due(query(limit, 'oldest')), send)
-    launch('backlog', 1, looks, lookAt)
+    const oldest = (limit: number) => lease.due(query(limit, 'oldest'))
+    const lookAtSome = (most: number) => launch('backlog', most, looks, lookAt)
+    const sendOldest = (most: number) => launch('backlog', most, oldest, send)
+    if (freshInRow >= mostFreshInRow) {
+      freshInRow = 0
+      isLooksTurn = !isLooksTurn
+      if (isLooksTurn) lookAtSome(1)
+      sendOldest(1)
+      if (!isLooksTurn) lookAtSome(1)
+    }
+    freshInRow += launch('fresh', Number.POSITIVE_INFINITY, limit => lease.due(query(limit, 'fresh')), send)
+    const free = limiter.free('backlog')
+    if (free <= 0) return
+    // Where slots come one at a time, whoever is asked first would get all of them.
+    isLooksTurn = !isLooksTurn
+    if (free > 1 || isLooksTurn) lookAtSome(Math.ceil(free / 4))
+    sendOldest(Number.POSITIVE_INFINITY)
+    lookAtSome(Number.POSITIVE_INFINITY)
   }
 
   /** A jump of the wall clock ends no hold. */
@@ -226,11 +247,7 @@ export function openLane(deps: LaneDeps): Lane {
 
   async function send(task: Task, at: Target): Promise<void> {
     const { write, replica } = task
-    if (write.damaged)
-      throw new HoldfastError('CORRUPT', 'the journal row of this write is damaged', {
-        key: write.key,
-        reason: 'LOCAL_CORRUPT',
-      })
+    demandWhole(write)
     if (clock.now() - write.acceptedAt > options.tooOldMs)
       throw new HoldfastError('BLOCKED', `the write waited longer than delete markers can be trusted to live`, {
         key: write.key,
@@ -347,6 +364,7 @@ export function openLane(deps: LaneDeps): Lane {
   async function lookAt(task: Task, at: Target): Promise<void> {
     const { write } = task
     const about = { key: write.key, version: write.version, provider: provider.name }
+    demandWhole(write)
     const looked = await lookAgain({ task, target: at, now: clock.now, signal })
     switch (looked.is) {
       case 'verified':
@@ -547,6 +565,12 @@ export function openLane(deps: LaneDeps): Lane {
     limiter.restart()
     await lease.hurry(id)
   }
+}
+
+/** Nothing that a damaged row says may be sent, or compared with. */
+function demandWhole({ damaged, key }: WriteRow): void {
+  if (damaged)
+    throw new HoldfastError('CORRUPT', 'the journal row of this write is damaged', { key, reason: 'LOCAL_CORRUPT' })
 }
 
 function asError(error: unknown): HoldfastError {
