@@ -50,11 +50,11 @@ async function linked(deps: WriteDeps, key: string, signal: AbortSignal | undefi
   // Once a provider has it, another node may have written something newer there.
   if (open.replicas.some(({ state }) => state === 'stored' || state === 'verified')) return undefined
   const { size, crc32c, md5 } = open
+  const body = { file: open.body.file, size, crc32c, md5 }
+  // A link takes the bytes on trust, and what is accepted must be what was once put: damaged ones are left to the reader to find elsewhere.
+  for await (const _ of deps.stage.verifyBodies([body], signal)) return undefined
   try {
-    return {
-      draft: await deps.stage.linkDraft({ file: open.body.file, size, crc32c, md5 }, signal),
-      attributes: open.attributes,
-    }
+    return { draft: await deps.stage.linkDraft(body, signal), attributes: open.attributes }
   } catch (error) {
     // Released between the look and the link: then the providers have it.
     if (error instanceof HoldfastError && error.code === 'CORRUPT' && error.field === 'body') return undefined

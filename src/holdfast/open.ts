@@ -28,6 +28,9 @@ const callLimits = { idleMs: 30_000, deadlineMs: 60_000, minBytesPerSecond: 16 *
 /** How often whoever waits looks whether another process poisoned the directory. */
 const poisonLookMs = 1_000
 
+/** How long `status()` shows a failure of the replicator that did not come again. */
+const failureShownMs = 60_000
+
 /** Directories that are open in this process: SQLite's locks keep processes apart, not two stores of one. */
 const openHere = new Set<string>()
 
@@ -133,6 +136,7 @@ async function assemble(
     emit(event, payload as HoldfastEvents[typeof event])
   const closing = new AbortController()
   let poisoned: HoldfastError | undefined
+  let stumble: { readonly message: string; readonly at: number } | undefined
   const providers = options.providers.map((raw, index) => {
     const row = rows[index] as (typeof rows)[number]
     return { id: row.id, row, raw, provider: guardProvider(raw, { clock, ...callLimits }) }
@@ -227,6 +231,7 @@ async function assemble(
           options: { ...options, concurrency, maxRequestsPerSecond },
           emit: emitAny,
           failed: error => {
+            stumble = { message: error.message, at: clock.monotonic() }
             if (error.rule !== 'poisoned') return
             poisoned = error
             emit('poisoned', { message: error.message })
@@ -236,7 +241,10 @@ async function assemble(
     journal,
     configured: providers.map(({ id, raw }) => ({ id, name: raw.name })),
     maxStageBytes: options.maxStageBytes,
-    warnings,
+    warnings: () =>
+      stumble === undefined || clock.monotonic() - stumble.at > failureShownMs
+        ? warnings
+        : [...warnings, `replication failed, and was begun again: ${stumble.message}`],
     isPoisoned: async () => failure() !== undefined || (await stage.isPoisoned()),
     clock,
   }

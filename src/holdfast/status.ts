@@ -55,7 +55,7 @@ export interface StatusDeps {
   /** In the order of the options: primary, secondary, mirrors. */
   readonly configured: readonly { readonly id: number; readonly name: string }[]
   readonly maxStageBytes: number
-  readonly warnings: readonly string[]
+  readonly warnings: () => readonly string[]
   readonly isPoisoned: () => Promise<boolean>
   readonly clock: Clock
 }
@@ -105,7 +105,7 @@ export function summary(deps: Omit<StatusDeps, 'isPoisoned'>): Status {
       bytes: stageBytes,
       limit: deps.maxStageBytes,
       journal: 'open',
-      warnings: deps.warnings,
+      warnings: deps.warnings(),
     },
     providers: configured.map(({ id, name }, index) => {
       const health = providers.get(id)?.row.health

@@ -43,7 +43,7 @@ export interface ReplicatorDeps {
   readonly random: Random
   readonly options: ReplicatorOptions
   readonly emit: Emit
-  /** The journal takes no changes from this process any more. */
+  /** Replication stopped for a reason that nobody foresaw, or because the directory takes no changes any more. It is begun again. */
   readonly failed: (error: HoldfastError) => void
 }
 
@@ -87,7 +87,9 @@ async function replicate(deps: ReplicatorDeps, lease: Lease, outer: AbortSignal)
   const changed = bell(clock)
   const lanes = new Map<number, Lane>()
   const lose = (error: unknown) => {
-    if (error instanceof HoldfastError && error.code === 'CORRUPT') deps.failed(error)
+    if (error instanceof HoldfastError && error.code !== 'CLOSED') deps.failed(error)
+    else if (!(error instanceof HoldfastError))
+      deps.failed(new HoldfastError('CORRUPT', (error as Error).message, { cause: error }))
     lost.abort(error)
   }
 
