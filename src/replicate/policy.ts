@@ -70,11 +70,13 @@ export function worthAnotherTry(error: HoldfastError): boolean {
 
 const firstWaitMs = 500
 const longestWaitMs = 120_000
+/** A service that asks for more, by mistake or by malice, is asked again after this: 15 minutes. */
+const longestRetryAfterMs = 900_000
 
 /** How long until the next attempt: full jitter over a doubling span, and never less than the service asked for. */
 export function waitBefore(attempt: number, random: Random, retryAfterMs: number | undefined): number {
   const span = Math.min(longestWaitMs, firstWaitMs * 2 ** Math.min(attempt, 16))
-  return Math.max(Math.ceil(random.number() * span), retryAfterMs ?? 0)
+  return Math.max(Math.ceil(random.number() * span), Math.min(retryAfterMs ?? 0, longestRetryAfterMs))
 }
 
 const firstProbeMs = 2_000
