@@ -240,8 +240,6 @@ describe('a file is one thought', () => {
   const long: Readonly<Record<string, string>> = {
     'src/journal/ledger.ts':
       'all changes of the journal stand on the same prepared statements, and in the order of a life of a write',
-    'src/replicate/lane.ts':
-      'what a replica does and what its provider does move together: apart, each would need the other',
   }
 
   test(`no file of src has more than ${limit} lines without a reason`, () => {

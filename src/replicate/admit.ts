@@ -37,8 +37,13 @@ export async function admit(
   return { ...(await writeIdentity(provider, capabilities, random, signal)), capabilities }
 }
 
-/** Whether the bucket is still the one that it was. Cheap enough to ask before anything is repaired. */
-export async function confirmIdentity(provider: Provider, identity: string, signal: AbortSignal): Promise<void> {
+/** Whether the bucket is still the one that it was, if that is known. Cheap enough to ask before anything is repaired. */
+export async function confirmIdentity(
+  provider: Provider,
+  identity: string | undefined,
+  signal: AbortSignal,
+): Promise<void> {
+  if (identity === undefined) return
   const found = await readIdentity(provider, signal)
   if (found?.identity !== identity)
     throw identityError(

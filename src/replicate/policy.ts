@@ -1,4 +1,4 @@
-import type { HoldfastError, Reason } from '../core/errors.ts'
+import { HoldfastError, type Reason } from '../core/errors.ts'
 import type { Random } from '../core/ports.ts'
 
 /** What is to be done about an error, by its reason. */
@@ -101,3 +101,10 @@ export const worthUnblocking: readonly Reason[] = [
   'LOCAL_CORRUPT',
   'NOT_CONFIGURED',
 ]
+
+/** Whatever was thrown, as one of ours. */
+export function asError(error: unknown): HoldfastError {
+  return error instanceof HoldfastError
+    ? error
+    : new HoldfastError('CORRUPT', (error as Error).message, { cause: error })
+}

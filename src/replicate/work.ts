@@ -1,0 +1,188 @@
+import pRetry from 'p-retry'
+import { HoldfastError } from '../core/errors.ts'
+import type { UploadMemo } from '../core/provider.ts'
+import type { Version } from '../core/version.ts'
+import type { Task, WriteRow } from '../journal/contract.ts'
+import { confirmIdentity } from './admit.ts'
+import { apply } from './apply.ts'
+import { type Attempts, mostMismatches } from './attempts.ts'
+import type { LaneDeps } from './deps.ts'
+import { lookAgain } from './look.ts'
+import { waitBefore, worthAnotherTry } from './policy.ts'
+import type { Settled, Target } from './target.ts'
+
+/** Tries within one attempt, after the first. */
+const quickRetries = 2
+
+/** What is done with a replica when it has its turn, and how what came of it is recorded. What goes wrong is thrown. */
+export interface Work {
+  /** Brings the write to the provider. */
+  send(task: Task, at: Target): Promise<void>
+  /** The second look. */
+  lookAt(task: Task, at: Target): Promise<void>
+}
+
+export interface WorkDeps extends LaneDeps {
+  readonly attempts: Attempts
+  /** Which bucket the provider is, as it said before the first write. */
+  readonly identity: () => string | undefined
+}
+
+export function work(deps: WorkDeps): Work {
+  const { lease, provider, clock, random, options, emit, signal, attempts } = deps
+  const { id } = deps.row
+  return { send, lookAt }
+
+  async function send(task: Task, at: Target): Promise<void> {
+    const { write, replica } = task
+    demandWhole(write)
+    if (clock.now() - write.acceptedAt > options.tooOldMs)
+      throw new HoldfastError('BLOCKED', `the write waited longer than delete markers can be trusted to live`, {
+        key: write.key,
+        reason: 'TOO_OLD',
+        retryable: false,
+      })
+    // Withdrawn at the last moment: whoever asked for it was told that it did not happen.
+    if (write.state === 'tentative' && !(await lease.sending(write.seq, id))) return
+    let saved = replica.upload
+    const upload: UploadMemo = {
+      get saved() {
+        return saved
+      },
+      save: async state => {
+        await lease.saveUpload(write.seq, id, state)
+        saved = state
+      },
+    }
+    const source = deps.sourceOf(write)
+    const settled = await pRetry(
+      tries =>
+        apply({
+          task,
+          target: at,
+          source,
+          upload,
+          now: clock.now,
+          signal,
+          mayBeThere: replica.attempt > 0 || tries > 1 || saved !== undefined,
+        }),
+      {
+        retries: quickRetries,
+        minTimeout: 0,
+        maxTimeout: 0,
+        unref: true,
+        shouldRetry: ({ error }) => worthAnotherTry(provider.classify(error)) && !signal.aborted,
+        onFailedAttempt: async ({ error, attemptNumber, retriesLeft }) => {
+          const fault = provider.classify(error)
+          attempts.failed(task, fault)
+          if (retriesLeft === 0 || !worthAnotherTry(fault)) return
+          if (fault.reason === 'UPLOAD_GONE') saved = undefined
+          await clock.sleep(Math.min(waitBefore(attemptNumber, random, fault.retryAfterMs), 5_000), signal)
+        },
+      },
+    )
+    await settle(task, settled)
+  }
+
+  async function settle(task: Task, settled: Settled): Promise<void> {
+    const { write } = task
+    const about = { key: write.key, version: write.version, provider: provider.name }
+    switch (settled.is) {
+      case 'stored': {
+        const storedAt = clock.now()
+        const evidence = {
+          token: settled.token,
+          proof: settled.proof,
+          etag: settled.etag,
+          partSize: undefined,
+          storedAt,
+          lookAt: storedAt + options.holdMs,
+        }
+        attempts.stored(write.seq)
+        if (write.state === 'tentative') await lease.decide(write.seq, { kept: true, provider: id, evidence })
+        else await lease.stored(write.seq, id, evidence)
+        emit('stored', about)
+        return
+      }
+      case 'refused':
+        await lease.decide(write.seq, {
+          kept: false,
+          refusal: { code: settled.code, message: settled.message, outcome: settled.outcome },
+        })
+        return
+      case 'overtaken':
+        await overtaken(task, settled.by, settled.foreign?.modifiedAt)
+        return
+      default:
+        settled satisfies never
+    }
+  }
+
+  /** Something newer is there. Foreign: it is taken in first, so that nothing is forgotten in between. */
+  async function overtaken(task: Task, by: string, foreignAt: Date | undefined): Promise<void> {
+    const { write } = task
+    let newest = by
+    if (foreignAt !== undefined) {
+      emit('foreign', { key: write.key, provider: provider.name, modifiedAt: foreignAt })
+      if (options.foreign === 'adopt') newest = await takeIn(write.key)
+    }
+    // It may have changed again before it was taken in: then nothing newer is safe yet, and the provider is asked anew.
+    if (newest <= write.version) throw gone(write.key)
+    await lease.overtaken(write.seq, newest)
+    emit('superseded', { key: write.key, version: write.version, provider: provider.name, by })
+  }
+
+  async function takeIn(key: string): Promise<Version> {
+    try {
+      return await deps.adopt(key, provider.name, signal)
+    } catch (error) {
+      if (error instanceof HoldfastError && error.rule === 'absent') throw gone(key)
+      throw error
+    }
+  }
+
+  function gone(key: string): HoldfastError {
+    return new HoldfastError('UNAVAILABLE', `what was written past Holdfast at ${provider.name} is there no more`, {
+      key,
+      provider: provider.name,
+      reason: 'CONDITION',
+    })
+  }
+
+  async function lookAt(task: Task, at: Target): Promise<void> {
+    const { write } = task
+    const about = { key: write.key, version: write.version, provider: provider.name }
+    demandWhole(write)
+    const looked = await lookAgain({ task, target: at, now: clock.now, signal })
+    switch (looked.is) {
+      case 'verified':
+        attempts.verified(write.seq)
+        await lease.verified(write.seq, id)
+        emit('verified', about)
+        return
+      case 'lost':
+        // A bucket that was emptied or replaced is not to be filled again by thousands of small repairs.
+        await confirmIdentity(provider, deps.identity(), signal)
+        if (attempts.isOnceTooOften(write.seq))
+          throw new HoldfastError('BLOCKED', `${looked.message}, ${mostMismatches} times`, {
+            key: write.key,
+            reason: 'MISMATCH',
+            retryable: false,
+          })
+        await lease.again(write.seq, id, looked.message)
+        emit('lost', { ...about, message: looked.message })
+        return
+      case 'overtaken':
+        await overtaken(task, looked.by, looked.foreign?.modifiedAt)
+        return
+      default:
+        looked satisfies never
+    }
+  }
+}
+
+/** Nothing that a damaged row says may be sent, or compared with. */
+function demandWhole({ damaged, key }: WriteRow): void {
+  if (damaged)
+    throw new HoldfastError('CORRUPT', 'the journal row of this write is damaged', { key, reason: 'LOCAL_CORRUPT' })
+}
