@@ -20,10 +20,11 @@ async function* body() {
 
 const wanted = createHash('sha256')
 for await (const chunk of body()) wanted.update(chunk)
-// Everything that is loaded on first use is loaded before the measuring begins.
-await store.put('warm up', Buffer.alloc(1_000_000))
+// A process that has already worked a little: what is loaded on first use, and the room that V8 takes for any traffic, are there before the
+// measuring begins. What is measured is what a large body adds.
+for (let i = 0; i < 32; i++) await store.put(`warm up ${i}`, Buffer.alloc(1_000_000, i))
 await store.drain({ until: 'verified' })
-await (await store.get('warm up'))?.bytes()
+for (let i = 0; i < 32; i++) await (await store.get(`warm up ${i}`))?.bytes()
 
 const before = process.memoryUsage.rss()
 let most = before
