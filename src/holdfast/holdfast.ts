@@ -25,7 +25,7 @@ import { checkKey } from './input/key.ts'
 import type { CallOptions, PutOptions } from './input/put.ts'
 import { blockedError, type PutReceipt, type Receipt } from './receipt.ts'
 import { type SignedUrl, sign } from './sign.ts'
-import { type Status, type StatusDeps, statusOf, summary } from './status.ts'
+import { blockedLook, type Status, type StatusDeps, statusOf, summary } from './status.ts'
 import { put, remove, type WriteDeps } from './writes.ts'
 
 /** An open store. Every method rejects with CLOSED after `close`. */
@@ -137,17 +137,16 @@ export function holdfast(deps: HoldfastDeps): Holdfast {
   async function drain(until: 'stored' | 'verified', signal: AbortSignal | undefined): Promise<void> {
     await writes.waiting.until(() => {
       const { pending, held, blocked } = summary(deps.status)
-      if (pending.writes > 0 || (until === 'verified' && held.writes > 0)) return undefined
+      if (pending.writes > 0) return undefined
+      if (until === 'verified' && held.writes > 0) {
+        const look = blockedLook(deps.status)
+        if (look === undefined) return undefined
+        throw blockedError({ ...look, message: `${look.message} (second looks that wait for it: ${look.writes})` }, {})
+      }
       const [reason] = blocked.reasons
       if (blocked.writes === 0 || reason === undefined) return true
-      throw blockedError(
-        {
-          provider: reason.provider,
-          reason: reason.reason,
-          message: `${blocked.writes} writes wait for somebody to settle it`,
-        },
-        {},
-      )
+      const message = `somebody has to settle it (writes that wait for that: ${blocked.writes})`
+      throw blockedError({ provider: reason.provider, reason: reason.reason, message }, {})
     }, signal)
   }
 

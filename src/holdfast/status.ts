@@ -2,7 +2,7 @@ import type { Reason } from '../core/errors.ts'
 import type { Clock } from '../core/ports.ts'
 import { bit } from '../journal/masks.ts'
 import type { Journal } from '../journal/contract.ts'
-import { blockOf, type Configured, providersOf } from './standing.ts'
+import { type Block, blockOf, type Configured, providersOf } from './standing.ts'
 
 /** Each accepted write is in exactly one of pending, held, blocked, done, superseded; accepted is their sum. */
 export interface Status {
@@ -120,6 +120,28 @@ export function summary(deps: Omit<StatusDeps, 'isPoisoned'>): Status {
       }
     }),
   }
+}
+
+/** Where held writes are of which no second look can come: each still has to be looked at by blocked providers alone. */
+export function blockedLook(
+  deps: Pick<StatusDeps, 'journal' | 'configured'>,
+): (Block & { readonly writes: number }) | undefined {
+  const providers = providersOf(deps.journal, new Set(deps.configured.map(({ id }) => id)))
+  const stuck = stuckMask(providers)
+  let writes = 0
+  let masks = 0
+  for (const { origin, state, waiting, stored, writes: count } of deps.journal.counts().groups) {
+    if (origin !== 'app' || state !== 'open' || stored === 0) continue
+    // Some look, or some transfer, goes on.
+    if (((stored | waiting) & ~stuck) !== 0) return undefined
+    writes += count
+    masks |= stored
+  }
+  for (const [id, provider] of providers) {
+    const block = blockOf(provider)
+    if ((masks & bit(id)) !== 0 && block !== undefined) return { ...block, provider: provider.row.name, writes }
+  }
+  return undefined
 }
 
 /** Providers to which nothing goes until somebody does something. */

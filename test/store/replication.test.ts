@@ -161,7 +161,15 @@ test('a bucket that was emptied is not filled again by second looks: it blocks w
   expect((await store.status()).providers[0]).toMatchObject({ reason: 'IDENTITY' })
   expect(faults.calls.filter(({ operation }) => operation === 'put' || operation === 'delete')).toEqual([])
   expect((await store.status()).stage.bytes).toBeGreaterThan(0)
+  expect((await store.status()).held.writes).toBe(10)
+  // The second looks at the secondary are had; those at the primary cannot come.
+  await expect(store.drain({ until: 'verified' })).rejects.toMatchObject({
+    code: 'BLOCKED',
+    provider: 'a',
+    reason: 'IDENTITY',
+  })
   faults.rules = []
+  await eventually(async () => (await store.status()).providers[0]?.state === 'up', 20_000)
   await store.drain({ until: 'verified' })
 }, 60_000)
 
