@@ -35,11 +35,23 @@ export type {
   SignOptions,
   UntilOptions,
 } from './holdfast/input/calls.ts'
-export type { AckLevel, CallOptions, ProviderFeatures, PutOptions } from './holdfast/input/put.ts'
+export type { ChecksumAlgorithm, KeptChecksum } from './core/checksum.ts'
+export type { FeatureRefusal, ProviderFeatures, S3FeatureName, S3Features } from './core/features.ts'
+export type { PartRun } from './core/layout.ts'
+export type { AckLevel, CallOptions, PutOptions } from './holdfast/input/put.ts'
 export { openHoldfast } from './holdfast/open.ts'
 export type { HoldfastOptions, ReadOptions, ReplicationOptions } from './holdfast/options.ts'
 export type { PutReceipt, Receipt } from './holdfast/receipt.ts'
 export type { SignedUrl } from './holdfast/sign.ts'
 export type { Status } from './holdfast/status.ts'
+export type {
+  CompleteOptions,
+  OpenUpload,
+  PartOptions,
+  Upload,
+  UploadOptions,
+  UploadPart,
+  Uploads,
+} from './holdfast/uploads.ts'
 export type { ListEntry, ObjectInfo, StoredObject } from './read/types.ts'
 export type { CheckResult } from './replicate/check.ts'

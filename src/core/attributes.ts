@@ -1,9 +1,12 @@
+import { checksumName, type KeptChecksum, readChecksum, writeChecksum } from './checksum.ts'
 import { entryName } from './entry.ts'
 import type { ContentHeaders, MetadataLimits, RemoteObject } from './provider.ts'
 
 /** What is kept with a body besides its bytes: headers and the user's metadata (lower-case names, Unicode values). */
 export interface Attributes extends ContentHeaders {
   readonly metadata: Readonly<Record<string, string>>
+  /** Of the whole body, where the app asked for one to be kept. */
+  readonly checksum?: KeptChecksum
 }
 
 /** Holds, encoded, the metadata that a provider cannot hold as it is. See FORMAT.md. */
@@ -12,11 +15,12 @@ export const packedName = 'holdfast_meta'
 /** Our own entry is counted at its longest when user metadata is measured: etag with parts, largest sizes. */
 export const longestEntryBytes: number = entryName.length + 150
 
-/** The metadata as this provider is given it: what it can hold as it is, the rest encoded in one entry, and our own entry. */
+/** The metadata as this provider is given it: what it can hold as it is, the rest encoded in one entry, and our own entries. */
 export function packMetadata(
   metadata: Readonly<Record<string, string>>,
   entry: string,
   limits: MetadataLimits,
+  checksum?: KeptChecksum,
 ): Readonly<Record<string, string>> {
   const stored: Record<string, string> = Object.create(null)
   const rest: [string, string][] = []
@@ -28,6 +32,7 @@ export function packMetadata(
     rest.sort(([a], [b]) => (a < b ? -1 : 1))
     stored[packedName] = Buffer.from(JSON.stringify(rest), 'utf8').toString('base64url')
   }
+  if (checksum !== undefined) stored[checksumName] = writeChecksum(checksum)
   stored[entryName] = entry
   return stored
 }
@@ -36,7 +41,7 @@ export function packMetadata(
 export function unpackMetadata(stored: Readonly<Record<string, string>>): Readonly<Record<string, string>> {
   const metadata: Record<string, string> = Object.create(null)
   for (const [name, value] of Object.entries(stored)) {
-    if (name === entryName) continue
+    if (name === entryName || (name === checksumName && readChecksum(value) !== undefined)) continue
     const packed = name === packedName ? readPacked(value) : undefined
     if (packed === undefined) metadata[name] = value
     else for (const [inner, text] of packed) metadata[inner] = text
@@ -65,7 +70,12 @@ export function metadataBytes(metadata: Readonly<Record<string, string>>, limits
 }
 
 export function attributesOf(object: RemoteObject): Attributes {
-  return { ...object.headers, metadata: unpackMetadata(object.metadata) }
+  const checksum = readChecksum(object.metadata[checksumName])
+  return {
+    ...object.headers,
+    metadata: unpackMetadata(object.metadata),
+    ...(checksum === undefined ? {} : { checksum }),
+  }
 }
 
 const headerNames = ['contentType', 'cacheControl', 'contentDisposition', 'contentEncoding', 'contentLanguage'] as const
@@ -73,6 +83,8 @@ const headerNames = ['contentType', 'cacheControl', 'contentDisposition', 'conte
 export function sameAttributes(a: Attributes, b: Attributes): boolean {
   const names = Object.keys(a.metadata)
   return (
+    a.checksum?.algorithm === b.checksum?.algorithm &&
+    a.checksum?.value === b.checksum?.value &&
     headerNames.every(name => a[name] === b[name]) &&
     names.length === Object.keys(b.metadata).length &&
     names.every(name => Object.hasOwn(b.metadata, name) && a.metadata[name] === b.metadata[name])

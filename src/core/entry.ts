@@ -12,12 +12,12 @@ export interface Entry {
   readonly crc32c: string
   /** As S3 would say it: MD5 in hex, or `hex-parts`. */
   readonly etag: string
-  /** Bytes of a part, where the etag has parts. */
+  /** Bytes of every part but the last, where the etag has parts; 0 where they differ. */
   readonly partSize: number | undefined
 }
 
 const ENTRY =
-  /^1;([0-9a-f]{32});(0|[1-9][0-9]{0,15});([0-9a-f]{8});([0-9a-f]{32})(?:-([1-9][0-9]{0,4}):([1-9][0-9]{0,15}))?;([0-9a-f]{16})$/
+  /^1;([0-9a-f]{32});(0|[1-9][0-9]{0,15});([0-9a-f]{8});([0-9a-f]{32})(?:-([1-9][0-9]{0,4}):(0|[1-9][0-9]{0,15}))?;([0-9a-f]{16})$/
 
 export function writeEntry(key: string, entry: Entry): string {
   const etag = entry.partSize === undefined ? entry.etag : `${entry.etag}:${entry.partSize}`

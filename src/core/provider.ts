@@ -1,4 +1,6 @@
 import type { HoldfastError } from './errors.ts'
+import type { FeatureRefusal, ProviderFeatures, S3Features } from './features.ts'
+import type { PartRun } from './layout.ts'
 import type { Source } from './source.ts'
 
 /**
@@ -23,6 +25,8 @@ export interface Provider {
   readonly capabilities: Capabilities
   /** Why the service cannot hold this key verbatim, if it cannot. Pure. */
   refuseKey(key: string): KeyRefusal | undefined
+  /** Why the service can keep these features neither as given nor by an equal, if it cannot; what `relax` names is no reason. Pure. A driver without it keeps none. */
+  refuseFeatures?(features: ProviderFeatures): FeatureRefusal | undefined
   /**
    * Makes `capabilities` complete: at once from what an earlier `learn` returned, else by asking the service (writing and deleting
    * under `.holdfast/probe/`), unless all of it is known beforehand.
@@ -109,6 +113,13 @@ export interface PutRequest {
   readonly metadata: Readonly<Record<string, string>>
   /** `undefined`: whatever is there. */
   readonly condition: PutCondition | undefined
+  /** Only what `refuseFeatures` let through: kept as given, or by its equal. */
+  readonly features?: ProviderFeatures
+  /**
+   * The parts that the app uploaded it in. A service that makes its ETag of parts stores these, so that it says the app's ETag, wherever
+   * it takes parts of such sizes; one of one part goes in one request up to what the service takes. Without: as the driver likes.
+   */
+  readonly parts?: readonly PartRun[]
   readonly upload: UploadMemo
 }
 
@@ -178,6 +189,8 @@ export interface RemoteObject {
   readonly attested: { readonly crc32c?: string; readonly md5?: string }
   /** The service's clock when it answered, ms since 1970. */
   readonly serverTime: number | undefined
+  /** What of S3's features the service says of the object, where it speaks S3. */
+  readonly features?: S3Features
 }
 
 /** A piece of an object. */
@@ -233,6 +246,10 @@ export type RemoteEntry =
       readonly etag: string | undefined
       readonly token: string | undefined
       readonly attested: { readonly crc32c?: string; readonly md5?: string }
+      /** The value of the `holdfast` entry, where the listing shows metadata without a request per key. */
+      readonly entry?: string
+      /** In S3's words, where the service speaks S3. */
+      readonly storageClass?: string
     }
   | { readonly type: 'prefix'; readonly prefix: string }
 

@@ -25,6 +25,7 @@ import { checkKey } from './input/key.ts'
 import type { CallOptions, PutOptions } from './input/put.ts'
 import { blockedError, type PutReceipt, type Receipt } from './receipt.ts'
 import { type SignedUrl, sign } from './sign.ts'
+import type { Uploads } from './uploads.ts'
 import { blockedLook, type Status, type StatusDeps, statusOf, summary } from './status.ts'
 import { put, remove, type WriteDeps } from './writes.ts'
 
@@ -66,6 +67,8 @@ export interface Holdfast extends AsyncDisposable {
    * INVALID, field `key`, rule `absent`, where no provider has it.
    */
   adopt(key: string, options?: AdoptOptions): Promise<PutReceipt>
+  /** Objects that arrive in parts: begin, add, complete. */
+  readonly uploads: Uploads
   /** Resolves when every write is on every provider, or was looked at twice. BLOCKED when only blocked writes remain. */
   drain(options?: UntilOptions): Promise<void>
   /**

@@ -43,6 +43,11 @@ export interface HoldfastOptions {
   readonly reads?: ReadOptions
   /** By which process, and how fast. */
   readonly replication?: ReplicationOptions
+  /** Objects that arrive in parts. */
+  readonly uploads?: {
+    /** An upload that nobody added to for so long is dropped with its parts. Milliseconds; default 604_800_000 (7 days). */
+    readonly idleMs?: number
+  }
 }
 
 /** How reads behave when a provider does not. */

@@ -1,3 +1,4 @@
+import type { KeptChecksum } from '../core/checksum.ts'
 import { HoldfastError } from '../core/errors.ts'
 import type { Clock } from '../core/ports.ts'
 import type { Version } from '../core/version.ts'
@@ -30,6 +31,8 @@ export interface PutReceipt extends Receipt {
   readonly md5?: string
   /** As S3 would say it, without quotes: the MD5 in hex. */
   readonly etag: string
+  /** Where one was asked for. */
+  readonly checksum?: KeptChecksum
 }
 
 export interface ReceiptDeps {

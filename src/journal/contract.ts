@@ -1,5 +1,8 @@
 import type { Attributes } from '../core/attributes.ts'
+import type { ChecksumAlgorithm, KeptChecksum } from '../core/checksum.ts'
 import type { HoldfastError, Reason } from '../core/errors.ts'
+import type { ProviderFeatures } from '../core/features.ts'
+import type { Layout } from '../core/layout.ts'
 import type { Capabilities, Proof } from '../core/provider.ts'
 import type { Version } from '../core/version.ts'
 
@@ -36,6 +39,27 @@ export interface Journal {
   providers(): readonly ProviderRow[]
   /** Calls back after changes, of this process and (within 100 ms) of others. Does not keep the process alive. */
   onChange(listener: () => void): () => void
+
+  // ---- uploads in parts, until they are completed (then they are a write) or dropped
+  /** Opens an upload: what its object will be kept with is fixed now. */
+  beginUpload(upload: NewUpload): Promise<void>
+  /**
+   * Commits a part whose file is published; one of the same number before it is replaced, its file listed as trash. INVALID upload/absent where
+   * there is no such upload (any more), NO_SPACE as `accept`.
+   */
+  addPart(part: NewPart): Promise<void>
+  /** An open upload with its parts in order of number. */
+  upload(id: string): UploadRow | undefined
+  /** Open uploads of keys with this prefix, in order of key (UTF-8 bytes) and then of time; without their parts. */
+  uploads(prefix: string): readonly Omit<UploadRow, 'parts'>[]
+  /**
+   * The upload becomes a write, in one transaction: `write.body` is `in: 'parts'` and names the files, in order; they stay where they are. Parts
+   * that it does not name are listed as trash. INVALID upload/absent where there is no such upload, upload/changed where one of the
+   * files is no longer a part of it (uploaded anew meanwhile); else as `accept`.
+   */
+  completeUpload(id: string, write: NewWrite): Promise<Accepted>
+  /** Ends an upload, its parts listed as trash. False: there was none. */
+  dropUpload(id: string): Promise<boolean>
 
   // ---- providers
   /** Gives each location its row; the same id for ever. `name` is what it is called today. */
@@ -97,6 +121,8 @@ export interface Lease {
   /** Files that no row needs, still to be unlinked or moved. */
   trash(limit: number): readonly { readonly file: string; readonly to: 'unlink' | 'cache' }[]
   emptied(files: readonly string[]): Promise<void>
+  /** Ends uploads that nobody added to since then, as `dropUpload` does; `undefined`: never. Answers their ids. */
+  dropUploads(idleSince: number): Promise<readonly string[]>
   /** Under the journal's write lock: which of these names in `bodies/` nothing refers to. They are unlinked before the lock is let go. */
   collect(files: readonly string[]): Promise<readonly string[]>
   /** Forgets deletes older than this, and what is over the bound of `known` and of the cache. Answers cache files to unlink. */
@@ -140,6 +166,9 @@ export interface NewWrite {
   readonly crc32c: string
   readonly md5: string
   readonly attributes: Attributes
+  /** As the app uploaded it. Without: in one piece, as far as anybody can tell, and drivers send it as they like. */
+  readonly layout?: Layout
+  readonly features?: ProviderFeatures
   readonly body: WriteBody
   /** Ids of the providers that are to have it. The first is the primary. */
   readonly providers: readonly number[]
@@ -147,11 +176,62 @@ export interface NewWrite {
   readonly maxStageBytes: number
 }
 
-/** Small bodies are in the row; a delete has none. `file` is a name in `bodies/`. */
+/**
+ * Small bodies are in the row; a delete has none. `file` is a name in `bodies/`. One uploaded in parts stays in the files that the parts came
+ * in: the body is what they have one after the other. It is never kept in the cache.
+ */
 export type WriteBody =
   | { readonly in: 'row'; readonly bytes: Uint8Array }
   | { readonly in: 'file'; readonly file: string }
+  | { readonly in: 'parts'; readonly parts: readonly BodyPart[] }
   | { readonly in: 'none' }
+
+/** One of the files of a body. */
+export interface BodyPart {
+  readonly file: string
+  /** Bytes. */
+  readonly size: number
+  readonly crc32c: string
+  readonly md5: string
+}
+
+export interface NewUpload {
+  /** 32 hex digits. */
+  readonly id: string
+  readonly key: string
+  readonly attributes: Attributes
+  readonly features: ProviderFeatures | undefined
+  /** The checksum that the app's client wants of the parts and of the whole. */
+  readonly checksum: UploadChecksum | undefined
+}
+
+export interface UploadChecksum {
+  readonly algorithm: ChecksumAlgorithm
+  readonly type: 'COMPOSITE' | 'FULL_OBJECT'
+}
+
+export interface NewPart extends BodyPart {
+  readonly upload: string
+  /** 1 to 10,000. */
+  readonly number: number
+  readonly checksum: KeptChecksum | undefined
+  /** As `NewWrite.maxStageBytes`. */
+  readonly maxStageBytes: number
+}
+
+/** An upload that is open. */
+export interface UploadRow extends NewUpload {
+  /** ms since 1970. */
+  readonly createdAt: number
+  readonly parts: readonly UploadedPart[]
+}
+
+export interface UploadedPart extends BodyPart {
+  readonly number: number
+  readonly checksum: KeptChecksum | undefined
+  /** ms since 1970. */
+  readonly uploadedAt: number
+}
 
 export interface Accepted {
   readonly seq: number
@@ -172,6 +252,11 @@ export interface WriteRow {
   readonly crc32c: string
   readonly md5: string
   readonly attributes: Attributes
+  /** `etag` is the MD5 where the app did not upload in parts. */
+  readonly layout: Layout
+  /** Whether drivers are to store `layout.parts`, or parts as they like. */
+  readonly keepsLayout: boolean
+  readonly features: ProviderFeatures | undefined
   /** What the row says is not what was written: nothing in it may be believed, sent or served. */
   readonly damaged: boolean
   readonly body: WriteBody
@@ -251,6 +336,9 @@ export interface CachedBody {
   readonly crc32c: string
   readonly md5: string
   readonly attributes: Attributes
+  readonly layout: Layout
+  readonly keepsLayout: boolean
+  readonly features: ProviderFeatures | undefined
 }
 
 export interface OpenKey {
@@ -258,7 +346,8 @@ export interface OpenKey {
   readonly kind: 'put' | 'delete'
   readonly version: Version
   readonly size: number
-  readonly md5: string
+  readonly etag: string
+  readonly storageClass: string | undefined
   /** Ids of providers that do not have it yet (waiting or blocked). */
   readonly missingAt: readonly number[]
 }

@@ -9,7 +9,10 @@ import { bit, bitsOf, maskOf } from './masks.ts'
 import { asProvider, type ProviderRecord, sumOf, type WriteRecord } from './rows.ts'
 
 /** A write as it goes to the worker: attributes already as text. */
-export type IncomingWrite = Omit<NewWrite, 'attributes'> & { readonly attributes: string; readonly now: number }
+export type IncomingWrite = Omit<NewWrite, 'attributes' | 'layout' | 'features'> & {
+  readonly attributes: string
+  readonly now: number
+}
 
 /** How long a refused conditional write is kept for whoever waits to hear of it. */
 export const refusedKeptMs = 60_000

@@ -15,6 +15,7 @@ import { refusedKeptMs } from './ledger.ts'
 import { bit, bitsOf } from './masks.ts'
 import {
   asCached,
+  asKept,
   asProvider,
   asReplica,
   asWrite,
@@ -52,10 +53,11 @@ export function look(database: Database) {
     version: string
     size: number
     md5: string
+    attributes: string
     waiting: number
     blocked: number
   }>(
-    `SELECT seq, key, kind, version, size, md5, waiting, blocked FROM writes
+    `SELECT seq, key, kind, version, size, md5, attributes, waiting, blocked FROM writes
      WHERE key > ? AND key >= ? AND key < ? AND state = 'open' AND origin = 'app' ORDER BY key LIMIT ?`,
   )
   const due = sql<ReplicaRecord>(
@@ -149,14 +151,18 @@ export function look(database: Database) {
     openKeys(prefix: string, after: string, limit: number): OpenKey[] {
       // Nothing that is a key sorts after two of the last code point.
       const end = `${prefix}\u{10ffff}\u{10ffff}`
-      return openFrom.all(after, prefix, end, limit).map(({ key, kind, version, size, md5, waiting, blocked }) => ({
-        key,
-        kind,
-        version,
-        size,
-        md5,
-        missingAt: bitsOf(waiting | blocked),
-      }))
+      return openFrom.all(after, prefix, end, limit).map(({ key, kind, version, waiting, blocked, ...row }) => {
+        const { layout, features } = asKept(row)
+        return {
+          key,
+          kind,
+          version,
+          size: row.size,
+          etag: layout.etag,
+          storageClass: features?.s3?.StorageClass,
+          missingAt: bitsOf(waiting | blocked),
+        }
+      })
     },
 
     write: (seq: number): WriteRow | undefined => fullMaybe(writeOf.get(seq)),

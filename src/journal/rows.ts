@@ -1,6 +1,8 @@
 import type { Attributes } from '../core/attributes.ts'
 import { crc32c, hex32 } from '../core/digest.ts'
 import type { Reason } from '../core/errors.ts'
+import type { ProviderFeatures } from '../core/features.ts'
+import type { Layout } from '../core/layout.ts'
 import type { Proof } from '../core/provider.ts'
 import type {
   CachedBody,
@@ -87,7 +89,7 @@ export function asWrite(row: WriteRecord, replicas: readonly ReplicaRecord[]): W
     size: row.size,
     crc32c: row.crc32c,
     md5: row.md5,
-    attributes: asAttributes(row.attributes),
+    ...asKept(row),
     damaged: row.sum !== sumOf(row),
     body: asBody(row.body, row.file),
     acceptedAt: row.accepted_at,
@@ -131,7 +133,7 @@ export function asCached(row: CachedRecord): CachedBody {
     size: row.size,
     crc32c: row.crc32c,
     md5: row.md5,
-    attributes: asAttributes(row.attributes),
+    ...asKept(row),
   }
 }
 
@@ -143,19 +145,38 @@ export function sumOf(row: Summed): string {
   return hex32(crc32c(Buffer.from(text, 'utf8')))
 }
 
-/** Metadata goes into a row as pairs, so that a name like `__proto__` is data and nothing else. */
-export function writeAttributes(attributes: Attributes): string {
-  const { metadata, ...headers } = attributes
-  return JSON.stringify([headers, Object.entries(metadata)])
+/** What a row keeps besides attributes in the same column; see FORMAT.md. */
+interface Rest {
+  readonly layout?: Layout | undefined
+  readonly features?: ProviderFeatures | undefined
 }
 
-function asAttributes(text: string): Attributes {
+/** Metadata goes into a row as pairs, so that a name like `__proto__` is data and nothing else. */
+export function writeAttributes(attributes: Attributes, { layout, features }: Rest = {}): string {
+  const { metadata, ...headers } = attributes
+  const pairs = Object.entries(metadata)
+  return JSON.stringify(
+    layout === undefined && features === undefined ? [headers, pairs] : [headers, pairs, { layout, features }],
+  )
+}
+
+/** What is in the column `attributes`. */
+export function asKept(row: { attributes: string; size: number; md5: string }): {
+  readonly attributes: Attributes
+  readonly layout: Layout
+  readonly keepsLayout: boolean
+  readonly features: ProviderFeatures | undefined
+} {
   const metadata: Record<string, string> = Object.create(null)
-  const parts = parsed<[Omit<Attributes, 'metadata'>, [string, string][]]>(text)
-  if (parts === undefined) return { contentType: 'application/octet-stream', metadata }
-  const [headers, pairs] = parts
+  const parts = parsed<[Omit<Attributes, 'metadata'>, [string, string][], Rest?]>(row.attributes)
+  const [headers, pairs, { layout, features } = {}] = parts ?? [{ contentType: 'application/octet-stream' }, []]
   for (const [name, value] of pairs) metadata[name] = value
-  return { ...headers, metadata }
+  return {
+    attributes: { ...headers, metadata },
+    layout: layout ?? { etag: row.md5, parts: [{ count: 1, bytes: row.size }] },
+    keepsLayout: layout !== undefined,
+    features,
+  }
 }
 
 function asBody(bytes: Uint8Array | null, file: string | null): WriteBody {

@@ -122,8 +122,12 @@ function connect(
   return {
     directory: options.directory,
     accept: write => {
-      const { attributes, ...rest } = write
-      const incoming: IncomingWrite = { ...rest, attributes: writeAttributes(attributes), now: clock.now() }
+      const { attributes, layout, features, ...rest } = write
+      const incoming: IncomingWrite = {
+        ...rest,
+        attributes: writeAttributes(attributes, { layout, features }),
+        now: clock.now(),
+      }
       return change('accept', incoming) as ReturnType<Journal['accept']>
     },
     withdraw: seq => change('withdraw', seq) as Promise<boolean>,

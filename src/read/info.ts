@@ -1,21 +1,33 @@
 import { type Attributes, attributesOf } from '../core/attributes.ts'
 import type { Recognised } from '../core/entry.ts'
+import { partSizeOf } from '../core/layout.ts'
 import type { RemoteObject } from '../core/provider.ts'
 import { type Version, versionTime } from '../core/version.ts'
 import type { CachedBody, WriteRow } from '../journal/contract.ts'
 import type { ObjectInfo } from './types.ts'
 
 export function infoOfLocal(key: string, row: WriteRow | CachedBody): ObjectInfo {
-  const { version, size, md5, crc32c, attributes } = row
-  return { ...attributesIn(attributes), key, version, size, etag: md5, crc32c, modifiedAt: timeOf(version) }
+  const { version, size, crc32c, attributes, layout, features } = row
+  const info = {
+    ...attributesIn(attributes),
+    key,
+    version,
+    size,
+    etag: layout.etag,
+    crc32c,
+    modifiedAt: timeOf(version),
+  }
+  const parts = partsOf(layout.etag, partSizeOf(layout))
+  return { ...info, ...parts, ...(features?.s3 === undefined ? {} : { features: features.s3 }) }
 }
 
 export function infoOfRemote(object: RemoteObject, recognised: Recognised): ObjectInfo {
-  const { key, size } = object
-  const common = { ...attributesIn(attributesOf(object)), key, size, version: recognised.version }
+  const { key, size, features } = object
+  const said = features === undefined ? {} : { features }
+  const common = { ...attributesIn(attributesOf(object)), key, size, version: recognised.version, ...said }
   if (recognised.whose === 'ours') {
-    const { etag, crc32c } = recognised.entry
-    return { ...common, etag, crc32c, modifiedAt: timeOf(recognised.version) }
+    const { etag, crc32c, partSize } = recognised.entry
+    return { ...common, etag, crc32c, modifiedAt: timeOf(recognised.version), ...partsOf(etag, partSize) }
   }
   const { crc32c, md5 } = object.attested
   const etag = object.etag ?? md5 ?? crc32c ?? object.token
@@ -24,7 +36,8 @@ export function infoOfRemote(object: RemoteObject, recognised: Recognised): Obje
 
 /** Only what is public: rows may carry more. */
 function attributesIn(attributes: Attributes): Attributes {
-  const { contentType, cacheControl, contentDisposition, contentEncoding, contentLanguage, metadata } = attributes
+  const { contentType, cacheControl, contentDisposition, contentEncoding, contentLanguage, metadata, checksum } =
+    attributes
   return {
     contentType,
     metadata,
@@ -32,7 +45,13 @@ function attributesIn(attributes: Attributes): Attributes {
     ...(contentDisposition === undefined ? {} : { contentDisposition }),
     ...(contentEncoding === undefined ? {} : { contentEncoding }),
     ...(contentLanguage === undefined ? {} : { contentLanguage }),
+    ...(checksum === undefined ? {} : { checksum }),
   }
+}
+
+function partsOf(etag: string, partSize: number | undefined): Pick<ObjectInfo, 'parts'> {
+  if (partSize === undefined) return {}
+  return { parts: { count: Number(etag.slice(etag.indexOf('-') + 1)), bytes: partSize } }
 }
 
 function timeOf(version: Version): Date {

@@ -134,8 +134,9 @@ function compareNames(a: string | undefined, b: string | undefined): number {
   return compareKeys(a, b)
 }
 
-function owed({ key, size, version, md5 }: OpenKey): ListEntry {
-  return { type: 'object', key, size, modifiedAt: new Date(versionTime(version)), etag: md5, version }
+function owed({ key, size, version, etag, storageClass }: OpenKey): ListEntry {
+  const shown = { type: 'object' as const, key, size, modifiedAt: new Date(versionTime(version)), etag, version }
+  return storageClass === undefined ? shown : { ...shown, storageClass }
 }
 
 function listed(entry: Omit<RemoteEntry & { type: 'object' }, 'token'>): ListEntry {

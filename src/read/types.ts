@@ -1,5 +1,7 @@
 import type { Breakers } from '../core/breaker.ts'
+import type { KeptChecksum } from '../core/checksum.ts'
 import type { HoldfastError } from '../core/errors.ts'
+import type { S3Features } from '../core/features.ts'
 import type { Clock, Random } from '../core/ports.ts'
 import type { ByteRange, ListRequest, Provider } from '../core/provider.ts'
 import type { Source } from '../core/source.ts'
@@ -44,6 +46,12 @@ export interface ObjectInfo {
   readonly contentEncoding?: string
   readonly contentLanguage?: string
   readonly metadata: Readonly<Record<string, string>>
+  /** Where the app asked for one to be kept. */
+  readonly checksum?: KeptChecksum
+  /** Where the app uploaded it in parts: how many, and the bytes of each but the last; 0 where they differ. */
+  readonly parts?: { readonly count: number; readonly bytes: number }
+  /** What of S3's features a provider that speaks S3 says of it; of a write that no provider has yet, what it was written with. */
+  readonly features?: S3Features
 }
 
 /** An object that is being read. Read `body`, or call one of `text` and `bytes`, at most once. */
@@ -81,6 +89,8 @@ export type ListEntry =
       readonly modifiedAt: Date
       readonly etag?: string
       readonly version?: string
+      /** In S3's words, where a provider that speaks S3 says it. */
+      readonly storageClass?: string
     }
   | { readonly type: 'prefix'; readonly prefix: string }
 

@@ -1,6 +1,7 @@
 import { attributesOf, packMetadata, sameAttributes } from '../core/attributes.ts'
 import { claimedVersion, recognise, writeEntry } from '../core/entry.ts'
 import { HoldfastError } from '../core/errors.ts'
+import { partSizeOf } from '../core/layout.ts'
 import type { PutCondition, RemoteObject, UploadMemo } from '../core/provider.ts'
 import type { Source } from '../core/source.ts'
 import type { Task, WriteRow } from '../journal/contract.ts'
@@ -135,15 +136,19 @@ export function isSame(write: WriteRow, found: RemoteObject): boolean {
 async function send(applying: Applying, condition: PutCondition | undefined): Promise<Settled> {
   const { task, target, source, upload, now, signal } = applying
   const { write } = task
-  const { metadata, ...headers } = write.attributes
-  const entry = { version: write.version, size: write.size, crc32c: write.crc32c, etag: write.md5, partSize: undefined }
+  const { metadata, checksum, ...headers } = write.attributes
+  const { layout, keepsLayout, features } = write
+  const { version, size, crc32c } = write
+  const entry = { version, size, crc32c, etag: layout.etag, partSize: partSizeOf(layout) }
   const result = await target.provider.put(
     {
       key: write.key,
       source,
       headers,
-      metadata: packMetadata(metadata, writeEntry(write.key, entry), target.provider.limits.metadata),
+      metadata: packMetadata(metadata, writeEntry(write.key, entry), target.provider.limits.metadata, checksum),
       condition,
+      ...(features === undefined ? {} : { features }),
+      ...(keepsLayout && layout.parts.length > 0 ? { parts: layout.parts } : {}),
       upload,
     },
     signal,

@@ -1,5 +1,7 @@
 import type { Attributes } from '../../core/attributes.ts'
+import type { ChecksumAlgorithm } from '../../core/checksum.ts'
 import { HoldfastError, invalid, shown } from '../../core/errors.ts'
+import type { ProviderFeatures } from '../../core/features.ts'
 import type { Provider } from '../../core/provider.ts'
 import { isVersion, type Version } from '../../core/version.ts'
 import type { Condition } from '../../journal/contract.ts'
@@ -18,9 +20,6 @@ export interface CallOptions {
   readonly signal?: AbortSignal
 }
 
-/** Storage class, tags, ACL, encryption. This version knows none: anything in it is UNSUPPORTED, field `features`. */
-export type ProviderFeatures = Readonly<Record<string, never>>
-
 /** Of `put` and `copy`: what is kept with the body, and what has to hold. */
 export interface PutOptions extends CallOptions {
   /** A media type. Default `application/octet-stream`. At most 255 characters. */
@@ -38,8 +37,18 @@ export interface PutOptions extends CallOptions {
    * Unicode without control characters. In all as many bytes as fit beside Holdfast's own entry at the provider with the least room.
    */
   readonly metadata?: Readonly<Record<string, string>>
-  /** Given to the kind of provider they name, substituted on the others, or refused. */
+  /** Given to the kind of provider they name, substituted on the others, or refused (INVALID, field `features.…`). */
   readonly features?: ProviderFeatures
+  /**
+   * Computed while the body is read, kept with the object, and given back by `head` and `get`. With `value` (base64) compared first: CHECKSUM,
+   * field `checksum`. Default: none is kept.
+   */
+  readonly checksum?: { readonly algorithm: ChecksumAlgorithm; readonly value?: string }
+  /**
+   * Sent to providers in one request up to what they take in one (S3: 5 GiB), so that their own listings have the MD5 for an ETag. Default false:
+   * large bodies go in parts, and an upload that broke goes on where it was.
+   */
+  readonly inOnePiece?: boolean
   /** Checked while the body is read; a mismatch rejects with CHECKSUM and stores nothing. Size in bytes, digests as hex. */
   readonly expect?: {
     readonly size?: number

@@ -1,0 +1,59 @@
+/**
+ * How the app uploaded an object, as far as it shows: S3 says it in the ETag, and gives parts back by number. A driver that can store
+ * the same parts makes its service say the same.
+ */
+export interface Layout {
+  /** As S3 would say it: MD5 in hex, or `hex-N` of what came in N parts (the MD5 of the parts' MD5s). */
+  readonly etag: string
+  /** The parts in order, as runs of equal ones; one run of one part for what came in one piece; none where nobody knows any more. */
+  readonly parts: readonly PartRun[]
+}
+
+/** So many parts one after the other, all of so many bytes. */
+export interface PartRun {
+  readonly count: number
+  readonly bytes: number
+}
+
+/** Runs of equal sizes, for sizes in order. */
+export function runsOf(sizes: Iterable<number>): readonly PartRun[] {
+  const runs: { count: number; bytes: number }[] = []
+  for (const bytes of sizes) {
+    const last = runs.at(-1)
+    if (last?.bytes === bytes) last.count++
+    else runs.push({ count: 1, bytes })
+  }
+  return runs
+}
+
+/** Where each part begins and ends, in order: start <= byte < end. */
+export function* pieces(runs: readonly PartRun[]): Iterable<{ readonly start: number; readonly end: number }> {
+  let start = 0
+  for (const { count, bytes } of runs) {
+    for (let i = 0; i < count; i++, start += bytes) yield { start, end: start + bytes }
+  }
+}
+
+/**
+ * Bytes of every part but the last, which may be shorter; 0 where they differ; `undefined` for what came in one piece. What an object's
+ * `holdfast` entry says of its layout.
+ */
+export function partSizeOf({ etag, parts }: Layout): number | undefined {
+  if (!etag.includes('-')) return undefined
+  const [first, last, ...more] = parts
+  if (first === undefined || more.length > 0) return 0
+  if (last === undefined) return first.bytes
+  return last.count === 1 && last.bytes < first.bytes ? first.bytes : 0
+}
+
+/** The layout that an entry tells of: no parts where they differ. */
+export function layoutOf(etag: string, size: number, partSize: number | undefined): Layout {
+  if (partSize === undefined) return { etag, parts: [{ count: 1, bytes: size }] }
+  if (partSize === 0) return { etag, parts: [] }
+  const whole = Math.floor(size / partSize)
+  const rest = size - whole * partSize
+  const runs: PartRun[] = []
+  if (whole > 0) runs.push({ count: whole, bytes: partSize })
+  if (rest > 0 || whole === 0) runs.push({ count: 1, bytes: rest })
+  return { etag, parts: runs }
+}
