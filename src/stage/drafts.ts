@@ -5,7 +5,7 @@ import type { Budget, Reservation } from './budget.ts'
 import { corruptBody, diskFull, errno } from './failures.ts'
 import type { Paths } from './files.ts'
 import { shared } from './group.ts'
-import { type Expected, type IntakeDigests, type IntakeFile, takeIn } from './intake.ts'
+import { type AskedChecksum, type Expected, type IntakeDigests, type IntakeFile, takeIn } from './intake.ts'
 import type { Poison, Steps } from './poison.ts'
 import { fileSource } from './reading.ts'
 
@@ -17,6 +17,8 @@ const askFreeFrom = 1_048_576
 export interface ReceiveOptions {
   /** The size, if it is known or announced, and the digests that the caller expects, hex. */
   readonly expected?: Expected | undefined
+  /** Computed besides, and in the draft's digests; compared where it has a value. */
+  readonly checksum?: AskedChecksum | undefined
   /** Larger bodies go to a file. Default 16 KiB. */
   readonly smallBytes?: number | undefined
   readonly signal?: AbortSignal | undefined
@@ -91,6 +93,7 @@ export function draftMaker({ paths, disk, random, budget, poison, steps }: Draft
     try {
       const intake = await takeIn(chunks, {
         expected,
+        checksum: options.checksum,
         smallBytes: options.smallBytes ?? smallBytes,
         signal,
         grown: bytes => reservation.cover(bytes),

@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto'
 import { mismatch } from '../core/body.ts'
-import { type Digests, digester } from '../core/digest.ts'
+import { type ChecksumAlgorithm, checksummer, type KeptChecksum } from '../core/checksum.ts'
+import { type Digests, digester, hexToBase64 } from '../core/digest.ts'
 
 /**
  * Bytes of a write to disk. A put holds two of these at most: one being written, one being filled. Digests of a page are computed in the
@@ -17,13 +18,22 @@ export interface Expected {
   readonly sha256?: string | undefined
 }
 
+/** One checksum more, in S3's words: computed on the way, and compared where a value (base64) is given. */
+export interface AskedChecksum {
+  readonly algorithm: ChecksumAlgorithm
+  readonly value?: string | undefined
+}
+
 export interface IntakeDigests extends Digests {
   /** Only where one was expected. */
   readonly sha256: string | undefined
+  /** Only where one was asked for. */
+  readonly checksum?: KeptChecksum
 }
 
 export interface IntakeOptions {
   readonly expected: Expected
+  readonly checksum: AskedChecksum | undefined
   /** Bodies of at most this many bytes stay in memory. */
   readonly smallBytes: number
   readonly signal: AbortSignal | undefined
@@ -53,9 +63,9 @@ export interface Intake {
  * and with whatever `chunks`, `grown` or the file throw. The body is let go of then, and no write is under way any more.
  */
 export async function takeIn(chunks: AsyncIterable<Uint8Array>, options: IntakeOptions): Promise<Intake> {
-  const { expected, smallBytes, signal, grown } = options
+  const { expected, checksum, smallBytes, signal, grown } = options
   signal?.throwIfAborted()
-  const digests = intakeDigester(expected.sha256 !== undefined)
+  const digests = intakeDigester(expected.sha256 !== undefined, checksum?.algorithm)
   const isLarge = expected.size !== undefined && expected.size > smallBytes
   let file = isLarge ? await options.openFile() : undefined
   let page = newPage(isLarge ? Math.min(expected.size, pageBytes) : Math.min(expected.size ?? smallBytes, smallBytes))
@@ -87,6 +97,9 @@ export async function takeIn(chunks: AsyncIterable<Uint8Array>, options: IntakeO
     for (const name of ['crc32c', 'md5', 'sha256'] as const) {
       const wanted = expected[name]
       if (wanted !== undefined && wanted !== computed[name]) throw mismatch(name, wanted, computed[name] ?? 'none')
+    }
+    if (checksum?.value !== undefined && checksum.value !== computed.checksum?.value) {
+      throw mismatch('checksum', checksum.value, computed.checksum?.value ?? 'none')
     }
     if (file === undefined) {
       return { size: received, digests: computed, bytes: filled === page.byteLength ? page : last.slice() }
@@ -128,15 +141,26 @@ function newPage(bytes: number): Uint8Array {
   return bytes > 65_536 ? Buffer.allocUnsafeSlow(bytes) : new Uint8Array(bytes)
 }
 
-function intakeDigester(withSha256: boolean): { update(bytes: Uint8Array): void; finish(): IntakeDigests } {
+function intakeDigester(
+  withSha256: boolean,
+  algorithm: ChecksumAlgorithm | undefined,
+): { update(bytes: Uint8Array): void; finish(): IntakeDigests } {
   const both = digester()
   const sha256 = withSha256 ? createHash('sha256') : undefined
+  // CRC32C is computed of every body.
+  const more = algorithm === undefined || algorithm === 'CRC32C' ? undefined : checksummer(algorithm)
   return {
     update(bytes) {
       both.update(bytes)
       sha256?.update(bytes)
+      more?.update(bytes)
     },
-    finish: () => ({ ...both.finish(), sha256: sha256?.digest('hex') }),
+    finish() {
+      const digests = both.finish()
+      const value = more === undefined ? hexToBase64(digests.crc32c) : more.digest().toString('base64')
+      const checksum = algorithm === undefined ? {} : { checksum: { algorithm, value } }
+      return { ...digests, sha256: sha256?.digest('hex'), ...checksum }
+    },
   }
 }
 

@@ -26,7 +26,7 @@ export interface Stage {
    * memory; small bodies are only there.
    *
    * Rejects with NO_SPACE before anything is read where the size is known and does not fit, or nothing fits any more; a body of unknown
-   * size may meet it later. CHECKSUM, field `size`, at the first byte too many; field `md5`, `crc32c`, `sha256` at the end. The reason
+   * size may meet it later. CHECKSUM, field `size`, at the first byte too many; field `md5`, `crc32c`, `sha256`, `checksum` at the end. The reason
    * of the signal, which is honoured until this resolves. UNAVAILABLE when too many files are open. What `chunks` throws is passed on.
    * Then nothing is left behind, and a body that was begun is let go of; one that was not begun is untouched.
    */

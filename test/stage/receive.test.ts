@@ -334,3 +334,41 @@ describe('the budget', () => {
     expect(Object.keys(outcomes).sort()).toEqual(['CHECKSUM', 'NO_SPACE', 'UNAVAILABLE', 'aborted', 'done', 'source'])
   })
 })
+
+describe('a checksum that the caller asks for', () => {
+  const value = {
+    CRC32: 'y/Q5Jg==',
+    CRC32C: '4waSgw==',
+    CRC64NVME: 'rosUhgp5mIg=',
+    SHA1: '98O8HYCOBHMq32eZZczDTKeuNEE=',
+    SHA256: 'FeKw08M4keuw8e9gnsQZQgwg4yDOlMZfvIwzEkSOsiU=',
+  } as const
+  const algorithms = ['CRC32', 'CRC32C', 'CRC64NVME', 'SHA1', 'SHA256'] as const
+
+  test.each(algorithms)('%s is in the digests, and is compared where a value is given', async algorithm => {
+    const { stage, path } = await openScene()
+    for (const repeat of [1, 100_000]) {
+      const body = Buffer.from('123456789'.repeat(repeat))
+      const draft = await stage.receive(inPieces(body, 7_001), { checksum: { algorithm } })
+      const found = draft.digests.checksum
+      expect(found?.algorithm).toBe(algorithm)
+      if (repeat === 1) expect(found?.value).toBe(value[algorithm])
+      await draft.discard()
+      const right = await stage.receive(inPieces(body, 7_001), { checksum: found })
+      expect(right.digests.checksum).toEqual(found)
+      await right.discard()
+      const wrong = {
+        algorithm,
+        value: Buffer.alloc(Buffer.from(value[algorithm], 'base64').length).toString('base64'),
+      }
+      await expect(stage.receive(inPieces(body, 7_001), { checksum: wrong })).rejects.toMatchObject({
+        code: 'CHECKSUM',
+        field: 'checksum',
+        rule: 'mismatch',
+        outcome: 'rejected',
+      })
+    }
+    expect(await drafts(path)).toEqual([])
+    expect(stage.reservedBytes).toBe(0)
+  })
+})

@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto'
 import { crc32 as crc32Of } from 'node:zlib'
 import { crc32c as crc32cOf } from '../../../core/digest.ts'
-import { crc64, crc64Polynomial } from './crc64.ts'
+import { crc64, crc64Polynomial } from '../../../core/crc64.ts'
 
 /** The checksums of S3 that this server computes. */
 export type Algorithm = 'CRC32' | 'CRC32C' | 'CRC64NVME' | 'SHA1' | 'SHA256' | 'SHA512' | 'MD5'
