@@ -26,11 +26,9 @@ export interface SignDeps {
  * there is none now; UNSUPPORTED where no provider can sign.
  */
 export async function sign(deps: SignDeps, key: unknown, options: unknown, signal: AbortSignal): Promise<SignedUrl> {
-  const checkedKey = checkKey(
-    key,
-    deps.providers.map(({ provider }) => provider),
-  )
-  const { method, ...rest } = checkSign(options)
+  const all = deps.providers.map(({ provider }) => provider)
+  const checkedKey = checkKey(key, all)
+  const { method, except, ...rest } = checkSign(options, all)
   const able = deps.providers.filter(({ provider }) => provider.capabilities.sign)
   if (able.length === 0)
     throw new HoldfastError('UNSUPPORTED', 'none of the providers can sign URLs', {
@@ -44,7 +42,8 @@ export async function sign(deps: SignDeps, key: unknown, options: unknown, signa
   const failures: string[] = []
   for (const { id, provider } of able) {
     const state = health.get(id)
-    if (state === 'down' || state === 'blocked') failures.push(`${provider.name} is ${state}`)
+    if (except.includes(provider)) failures.push(`${provider.name} is left out by except`)
+    else if (state === 'down' || state === 'blocked') failures.push(`${provider.name} is ${state}`)
     else if (
       method === 'GET' &&
       view.open?.replicas.some(

@@ -129,24 +129,35 @@ describe('signed URLs', () => {
     'a disposition with a line break': [{ ...get, contentDisposition: 'a\r\nb' }, 'contentDisposition', 'control'],
     'a content type that is none': [{ ...put, contentType: 'text' }, 'contentType', 'syntax'],
     'an unknown name': [{ ...get, expiresIn: 60 }, 'expiresIn', 'unknown'],
+    'a provider that there is not': [{ ...put, except: ['wset'] }, 'except', 'unknown'],
+    'one name instead of a list': [{ ...put, except: 'west' }, 'except', 'type'],
+    'a number for a name': [{ ...put, except: [1] }, 'except', 'type'],
   }
   for (const [name, [options, field, rule]] of Object.entries(table)) {
     test(`${name} is refused`, () => {
-      expect(refusalOf(() => checkSign(options))).toMatchObject({ code: 'INVALID', field, rule })
+      expect(refusalOf(() => checkSign(options, providers))).toMatchObject({ code: 'INVALID', field, rule })
     })
   }
 
   test('no options are a TypeError', () => {
-    for (const options of [undefined, null, 60, []]) expect(() => checkSign(options)).toThrow(TypeError)
+    for (const options of [undefined, null, 60, []]) expect(() => checkSign(options, providers)).toThrow(TypeError)
   })
 
   test('1 second and 7 days are taken; PUT creates only, unless it is told to overwrite', () => {
-    expect(checkSign({ ...get, expiresInSeconds: 1 })).toMatchObject({ expiresInSeconds: 1, createOnly: false })
-    expect(checkSign({ ...put, expiresInSeconds: 604_800 })).toMatchObject({
+    expect(checkSign({ ...get, expiresInSeconds: 1 }, providers)).toMatchObject({
+      expiresInSeconds: 1,
+      createOnly: false,
+    })
+    expect(checkSign({ ...put, expiresInSeconds: 604_800 }, providers)).toMatchObject({
       expiresInSeconds: 604_800,
       createOnly: true,
     })
-    expect(checkSign({ ...put, overwrite: true }).createOnly).toBe(false)
+    expect(checkSign({ ...put, overwrite: true }, providers).createOnly).toBe(false)
+  })
+
+  test('providers that are left out are named', () => {
+    expect(checkSign(put, providers).except).toEqual([])
+    expect(checkSign({ ...put, except: ['west'] }, providers).except).toEqual([providers[1]])
   })
 })
 

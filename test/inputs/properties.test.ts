@@ -140,7 +140,8 @@ describe('whatever comes', () => {
         refusesProperly(() => checkGet({ range: one }))
         refusesProperly(() => checkGet({ range: { start: other, [form]: one } }))
         refusesProperly(() => checkList({ prefix: one, startAfter: other }))
-        refusesProperly(() => checkSign({ method: 'GET', expiresInSeconds: one, contentType: other }))
+        refusesProperly(() => checkSign({ method: 'GET', expiresInSeconds: one, contentType: other }, strict))
+        refusesProperly(() => checkSign({ method: 'PUT', expiresInSeconds: 60, except: other }, strict))
       }),
       runs,
     )

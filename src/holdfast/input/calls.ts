@@ -46,6 +46,8 @@ export interface SignOptions {
   readonly contentDisposition?: string
   /** PUT: also over an object that is there. Default false. INVALID for GET. */
   readonly overwrite?: boolean
+  /** Names of providers that are left out: the one that the bearer of an earlier URL could not reach, before anybody here knows. Default: none. */
+  readonly except?: readonly string[]
 }
 
 /** Of `adopt`. */
@@ -124,12 +126,16 @@ export interface CheckedSign {
   readonly contentDisposition: string | undefined
   /** PUT: refuse when there is an object. */
   readonly createOnly: boolean
+  readonly except: readonly Provider[]
 }
 
-/** INVALID, field the option's name: rule `missing`, `type`, `value`, `range`, `method` (no use for this method), or that of the header. */
-export function checkSign(options: unknown): CheckedSign {
+/**
+ * INVALID, field the option's name: rule `missing`, `type`, `value`, `range`, `method` (no use for this method), `unknown` (no such provider), or
+ * that of the header.
+ */
+export function checkSign(options: unknown, providers: readonly Provider[]): CheckedSign {
   if (options === undefined) throw new TypeError('the options of signedUrl must be an object, got undefined')
-  const names = ['method', 'expiresInSeconds', 'contentType', 'contentDisposition', 'overwrite'] as const
+  const names = ['method', 'expiresInSeconds', 'contentType', 'contentDisposition', 'overwrite', 'except'] as const
   const given = take(options, names, 'signedUrl')
   const method = oneOf('method', given.method, ['GET', 'PUT'], undefined)
   if (method === undefined) throw invalid('method', 'missing', "method is missing: 'GET' or 'PUT'")
@@ -146,7 +152,14 @@ export function checkSign(options: unknown): CheckedSign {
     contentDisposition:
       contentDisposition === undefined ? undefined : checkHeader('contentDisposition', contentDisposition),
     createOnly: method === 'PUT' && !overwrite,
+    except: checkExcept(given.except, providers),
   }
+}
+
+function checkExcept(except: unknown, providers: readonly Provider[]): readonly Provider[] {
+  if (except === undefined) return []
+  if (Array.isArray(except)) return except.map(name => called('except', name, providers))
+  throw invalid('except', 'type', `except must be a list of providers' names, got ${shown(except)}`)
 }
 
 /** INVALID, field `from`, rule `type`, or `unknown` for a name that no provider has. */
@@ -156,14 +169,15 @@ export function checkAdopt(
 ): { from: Provider | undefined; signal: AbortSignal | undefined } {
   const given = take(options, ['from', 'signal'], 'adopt')
   const signal = checkSignal(given.signal)
-  if (given.from === undefined) return { from: undefined, signal }
-  const from = providers.find(provider => provider.name === given.from)
-  if (from !== undefined) return { from, signal }
-  if (typeof given.from !== 'string') {
-    throw invalid('from', 'type', `from must be a provider's name, got ${shown(given.from)}`)
-  }
+  return { from: given.from === undefined ? undefined : called('from', given.from, providers), signal }
+}
+
+function called(field: string, name: unknown, providers: readonly Provider[]): Provider {
+  const found = providers.find(provider => provider.name === name)
+  if (found !== undefined) return found
+  if (typeof name !== 'string') throw invalid(field, 'type', `${field} takes a provider's name, got ${shown(name)}`)
   const names = providers.map(provider => provider.name)
-  throw invalid('from', 'unknown', `no provider is called ${shown(given.from)}${suggestion(given.from, names)}`)
+  throw invalid(field, 'unknown', `no provider is called ${shown(name)}${suggestion(name, names)}`)
 }
 
 /** For `drain` and `replicated`. INVALID, field `until`. */
