@@ -1,0 +1,103 @@
+import type { S3ServiceException } from '@aws-sdk/client-s3'
+import { randomUUID } from 'node:crypto'
+import { loadSdk } from '../core/sdk.ts'
+import { HoldfastError } from '../index.ts'
+
+type Sdk = typeof import('@aws-sdk/client-s3')
+
+/** As the SDK has it of every answer. Nothing was sent, so nothing was tried again. */
+export interface Metadata {
+  readonly httpStatusCode: number
+  /** `holdfast-…`: this answer came from here. */
+  readonly requestId: string
+  readonly attempts: number
+  readonly totalRetryDelay: number
+}
+
+export function metadata(httpStatusCode: number): Metadata {
+  return { httpStatusCode, requestId: `holdfast-${randomUUID()}`, attempts: 1, totalRetryDelay: 0 }
+}
+
+/** What an error has besides: `cause`, and fields of S3's error documents such as `Key` or `Condition`. */
+export interface ErrorFields {
+  readonly cause?: unknown
+  readonly [field: string]: unknown
+}
+
+/**
+ * An error as the SDK would have made it of S3's answer: of the class that the SDK has for this code, else S3ServiceException. `$fault` is
+ * 'server' from 500 on.
+ */
+export function s3Error(
+  name: string,
+  status: number,
+  message: string,
+  { cause, ...fields }: ErrorFields = {},
+): S3ServiceException {
+  const sdk = loadSdk<Sdk>('@aws-sdk/client-s3', 'holdfast/s3-client')
+  const $fault = status >= 500 ? 'server' : 'client'
+  const error = new (classOf(sdk, name))({ name, $fault, message, $metadata: metadata(status) })
+  // S3 gives no document with the answer to a HEAD: there the SDK has no code either.
+  const code = name === 'NotFound' ? {} : { Code: name }
+  Object.assign(error, { name, $fault }, code, fields)
+  if (status >= 500 && status !== 501) Object.assign(error, { $retryable: { throttling: name === 'SlowDown' } })
+  if (cause !== undefined) Object.defineProperty(error, 'cause', { value: cause, configurable: true, writable: true })
+  return error
+}
+
+function classOf(sdk: Sdk, name: string): Sdk['S3ServiceException'] {
+  const found = (sdk as unknown as Record<string, unknown>)[name]
+  const isOne = typeof found === 'function' && found.prototype instanceof sdk.S3ServiceException
+  return isOne ? (found as Sdk['S3ServiceException']) : sdk.S3ServiceException
+}
+
+/** What the SDK rejects with when the app's signal aborts: no S3ServiceException, and no HoldfastError. */
+export function abortError(reason: unknown): Error {
+  const isError = reason instanceof Error
+  const text = isError || reason === undefined ? 'Request aborted' : String(reason)
+  const error = new Error(text, isError ? { cause: reason } : undefined)
+  error.name = 'AbortError'
+  return error
+}
+
+/** Of a write that the app's client sends again when it sees one of these, and then finds done. */
+const serverErrors = {
+  UNAVAILABLE: ['ServiceUnavailable', 503],
+  NO_SPACE: ['SlowDown', 503],
+  CORRUPT: ['InternalError', 500],
+  CLOSED: ['InternalError', 500],
+  ACK_TIMEOUT: ['RequestTimeout', 400],
+  BLOCKED: ['OperationAborted', 409],
+  DENIED: ['AccessDenied', 403],
+  CHECKSUM: ['BadDigest', 400],
+  PRECONDITION: ['PreconditionFailed', 412],
+  UNSUPPORTED: ['NotImplemented', 501],
+} as const
+
+/**
+ * Anything that a store rejects with, as S3 would say it; the HoldfastError is its `cause`, and its message is the message. What the SDK made already,
+ * and what is neither, is given back as it is.
+ */
+export function asS3Error(error: unknown, key?: string): unknown {
+  if (!(error instanceof HoldfastError)) return error
+  const fields = { cause: error, ...(key === undefined ? {} : { Key: key }) }
+  if (error.code === 'INVALID') {
+    const [name, status] = invalidAs(error)
+    return s3Error(name, status, error.message, fields)
+  }
+  const [name, status] = serverErrors[error.code]
+  return s3Error(name, status, error.message, fields)
+}
+
+/** S3's word for an input that breaks a rule. */
+function invalidAs({ field = '', rule = '' }: HoldfastError): readonly [string, number] {
+  if (field.startsWith('features')) return ['NotImplemented', 501]
+  if (field === 'key') return rule === 'length' ? ['KeyTooLongError', 400] : ['InvalidArgument', 400]
+  if (field === 'metadata')
+    return rule === 'length' || rule === 'size' ? ['MetadataTooLarge', 400] : ['InvalidArgument', 400]
+  if (field === 'size' || rule === 'size') return ['EntityTooLarge', 400]
+  if (field === 'upload') return ['NoSuchUpload', 404]
+  if (field === 'range') return ['InvalidRange', 416]
+  if (field === 'body') return ['IncompleteBody', 400]
+  return ['InvalidArgument', 400]
+}
