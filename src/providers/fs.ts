@@ -5,6 +5,7 @@ import { type ErrorDetails, HoldfastError, invalid, shown } from '../core/errors
 import type { Capabilities, Provider, RemoteEntry, RemoteObject } from '../core/provider.ts'
 import { cutRange } from '../core/range.ts'
 import { errorMaker } from './errors.ts'
+import { privateOnly, refuseUnequal } from './features.ts'
 import { refuseAnywhere } from './keys.ts'
 import { bodyOf } from './fs/body.ts'
 import { classifyFs, errno } from './fs/errors.ts'
@@ -140,6 +141,8 @@ export function fs(options: FsOptions): Provider {
         ? { rule: 'length', message: `becomes a path of ${bytes} bytes, limit ${pathBytes}` }
         : undefined
     },
+
+    refuseFeatures: features => refuseUnequal(features, privateOnly, name),
 
     learn: (remembered, signal) =>
       told(signal, {}, async () => {

@@ -6,6 +6,7 @@ import { cutRange } from '../core/range.ts'
 import { systemClock } from '../core/system.ts'
 import { verified } from './body.ts'
 import { errorMaker } from './errors.ts'
+import { privateOnly, refuseUnequal } from './features.ts'
 import { refuseAnywhere } from './keys.ts'
 import { checkOptions, type OptionType } from './options.ts'
 
@@ -65,6 +66,7 @@ export function memory(options: MemoryOptions = {}): Provider {
     capabilities,
 
     refuseKey: key => refuseAnywhere(key, keyBytes),
+    refuseFeatures: features => refuseUnequal(features, privateOnly, name),
 
     async learn(_remembered, signal) {
       signal.throwIfAborted()

@@ -80,6 +80,7 @@ export function prefixed(inner: Provider, prefix: string, options: PrefixedOptio
       return { rule: refusal.rule, message, index: Math.max(0, refusal.index - prefix.length) }
     },
 
+    ...(inner.refuseFeatures === undefined ? {} : { refuseFeatures: features => inner.refuseFeatures?.(features) }),
     learn: (remembered, signal) => here(inner.learn(remembered, signal)),
     put: (request, signal) => here(inner.put({ ...request, key: prefix + request.key }, signal)),
 

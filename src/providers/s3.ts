@@ -11,6 +11,7 @@ import { amazon, cautious, type Dialect } from './s3/dialect.ts'
 import { learnDialect } from './s3/learn.ts'
 import { listObjects } from './s3/list.ts'
 import { abandonUpload, putParts } from './s3/multipart.ts'
+import { planOf } from './s3/plan.ts'
 import { refuseS3Key, s3Limits } from './s3/names.ts'
 import { checkS3Options, type S3Options } from './s3/options.ts'
 import { presets } from './s3/presets.ts'
@@ -35,7 +36,8 @@ export function s3(options: S3Options): Provider {
   const sdk = loadSdk<Sdk>('@aws-sdk/client-s3', 'holdfast/s3')
   const { client, where, pathStyle, isAmazon } = placeOf(sdk, options)
   const errors = errorMaker(name)
-  const known = presets[options.preset ?? 'aws'].quirks ?? {}
+  const { quirks: known = {}, equalParts = false } = presets[options.preset ?? 'aws']
+  const sizes = { threshold: multipartThreshold, partSize, equalParts }
   let dialect: Dialect = isAmazon ? amazon(canSign()) : cautious(known, canSign())
 
   const target: Target = { sdk, client, bucket, errors, dialect: () => dialect }
@@ -52,15 +54,17 @@ export function s3(options: S3Options): Provider {
       return dialect
     },
     refuseKey: key => refuseS3Key(key, pathStyle),
+    // All of them are sent as they are given; what a service that speaks like S3 makes of them is its own answer.
+    refuseFeatures: () => undefined,
     async learn(remembered, signal) {
       signal.throwIfAborted()
       if (!isAmazon) dialect = await learnDialect(target, `${prefix}.holdfast/probe/`, known, remembered, signal)
       return dialect
     },
-    put: (request, signal) =>
-      request.source.size > multipartThreshold
-        ? putParts(target, head, request, partSize, signal)
-        : putWhole(target, request, signal),
+    put(request, signal) {
+      const plan = planOf(request, sizes)
+      return plan.in === 'one' ? putWhole(target, request, signal) : putParts(target, head, request, plan, signal)
+    },
     head,
     get: (request, signal) => getObject(target, check, request, signal),
     delete: (key, token, signal) => deleteObject(target, key, token, signal),

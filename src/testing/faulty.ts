@@ -124,6 +124,7 @@ export function faulty(inner: Provider, faults: Faults, options: FaultyOptions =
       return inner.capabilities
     },
     refuseKey: key => inner.refuseKey(key),
+    ...(inner.refuseFeatures === undefined ? {} : { refuseFeatures: features => inner.refuseFeatures?.(features) }),
     classify: error => inner.classify(error),
 
     learn: (remembered, signal) => treat(begin('learn', undefined), signal, () => inner.learn(remembered, signal)),

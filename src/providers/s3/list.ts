@@ -129,7 +129,7 @@ function merged(objects: readonly RemoteEntry[], prefixes: readonly RemoteEntry[
 }
 
 function entryOf(target: Target, object: _Object, isEncoded: boolean): RemoteEntry {
-  const { Key, Size, LastModified, ETag } = object
+  const { Key, Size, LastModified, ETag, StorageClass } = object
   if (Key === undefined || Size === undefined || LastModified === undefined || Number.isNaN(LastModified.getTime())) {
     throw protocolError(target.errors, purpose, 'has an entry without key, size or date')
   }
@@ -143,6 +143,7 @@ function entryOf(target: Target, object: _Object, isEncoded: boolean): RemoteEnt
     token: etag,
     // An ETag alone does not say whether it is a digest: what tells is in the headers of a HEAD.
     attested: {},
+    ...(StorageClass === undefined ? {} : { storageClass: StorageClass }),
   }
 }
 

@@ -2,6 +2,7 @@ import { createHash } from 'node:crypto'
 import { unlessAborted, untilAborted } from '../../core/abort.ts'
 import { crc32c, digester, hex32, hexToBase64 } from '../../core/digest.ts'
 import { HoldfastError } from '../../core/errors.ts'
+import { layoutOf, type PartRun, pieces } from '../../core/layout.ts'
 import type { PutRequest, PutResult, RemoteObject } from '../../core/provider.ts'
 import { httpDate } from '../transport.ts'
 import { opened, send } from './body.ts'
@@ -9,7 +10,8 @@ import { type Answer, ask, call, type Target } from './call.ts'
 import { notProvider, type Purpose, type Verdict } from './classify.ts'
 import { putCondition } from './condition.ts'
 import { crc32cHex, etagOf, hasPlainEtag } from './object.ts'
-import { fingerprint, partBytes, readUpload, type Upload, writeUpload } from './plan.ts'
+import { asksForKms, headersOf } from './features.ts'
+import { fingerprint, type Plan, readUpload, type Upload, writeUpload } from './plan.ts'
 import { attributes, spokeOfEtag } from './put.ts'
 
 /** Parts on their way at the same time. Each is streamed, so that memory does not grow with their size. */
@@ -34,22 +36,25 @@ export async function putParts(
   target: Target,
   head: Head,
   request: PutRequest,
-  wantedPartSize: number,
+  plan: Exclude<Plan, { in: 'one' }>,
   signal: AbortSignal,
 ): Promise<PutResult> {
   const { key, upload: memo } = request
   // Before anything is sent: whether the condition can be held at all.
   putCondition(request.condition, key, target.dialect(), target.errors)
   const left = readUpload(memo.saved)
-  const of = fingerprint(request)
+  const of = fingerprint(request, plan)
+  const runsOf = ({ partSize }: Upload): readonly PartRun[] =>
+    plan.in === 'given parts' ? plan.runs : layoutOf('', request.source.size, partSize).parts
   if (left !== undefined && left.of === of) {
-    const result = await goOn(target, head, request, left, signal)
+    const result = await goOn(target, head, request, left, runsOf(left), signal)
     if (result !== undefined) return result
   } else if (left !== undefined) {
     await tryAbandon(target, key, left.id, signal)
   }
-  const begun = await begin(target, request, partBytes(request.source.size, wantedPartSize), of, signal)
-  const result = await goOn(target, head, request, begun, signal)
+  const partSize = plan.in === 'parts' ? plan.partSize : (plan.runs[0]?.bytes ?? request.source.size)
+  const begun = await begin(target, request, partSize, of, signal)
+  const result = await goOn(target, head, request, begun, runsOf(begun), signal)
   if (result !== undefined) return result
   const what = 'the service has forgotten an upload that was just begun'
   throw target.errors.because('UNAVAILABLE', 'UPLOAD_GONE', what, { key, outcome: 'unknown' })
@@ -81,10 +86,13 @@ async function begin(
   const dialect = target.dialect()
   const hasCrc32c = dialect.quirks['parts-crc32c'] === 'checked'
   const command = new sdk.CreateMultipartUploadCommand({ Bucket: bucket, Key: key, ...attributes(request, dialect) })
-  const headers = hasCrc32c ? { 'x-amz-checksum-algorithm': 'CRC32C', 'x-amz-checksum-type': 'FULL_OBJECT' } : undefined
+  const checksum: Record<string, string> = hasCrc32c
+    ? { 'x-amz-checksum-algorithm': 'CRC32C', 'x-amz-checksum-type': 'FULL_OBJECT' }
+    : {}
+  const headers = { ...headersOf(request.features), ...checksum }
   const purpose = purposeOf('begin of an upload', key)
   const speaks = (_answer: unknown, body: string): boolean => /<InitiateMultipartUploadResult[\s>]/.test(body)
-  const { output } = await call(target, command, { ...purpose, speaks, ...(headers && { headers }) }, signal)
+  const { output } = await call(target, command, { ...purpose, speaks, headers }, signal)
   const { UploadId: id } = output
   if (id === undefined || id === '') throw notProvider(errors, purpose, 'was answered without an upload id')
   const upload: Upload = { id, partSize, of, hasCrc32c, etags: [] }
@@ -103,10 +111,11 @@ async function goOn(
   head: Head,
   request: PutRequest,
   upload: Upload,
+  runs: readonly PartRun[],
   signal: AbortSignal,
 ): Promise<PutResult | undefined> {
   const { key, source, condition } = request
-  const sent = await sendParts(target, request, upload, signal)
+  const sent = await sendParts(target, request, upload, runs, signal)
   if (sent === undefined) return undefined
   if (condition !== undefined && !isHeldAtEnd(target)) {
     // Not atomic: another write may come between this look and the end. "parts-condition" says so to whoever cares.
@@ -156,6 +165,7 @@ async function sendParts(
   target: Target,
   request: PutRequest,
   upload: Upload,
+  runs: readonly PartRun[],
   signal: AbortSignal,
 ): Promise<Sent | undefined> {
   const { key, source, upload: memo } = request
@@ -163,6 +173,7 @@ async function sendParts(
   const linked = AbortSignal.any([signal, stop.signal])
   const etags: (string | null)[] = [...upload.etags]
   const md5s: string[] = []
+  const kms = asksForKms(request.features)
   const running = new Set<Promise<void>>()
   let isGone = false
   let saving = Promise.resolve()
@@ -187,8 +198,8 @@ async function sendParts(
   }
 
   try {
-    for (let start = 0; start < source.size && !isGone; start += upload.partSize) {
-      const end = Math.min(source.size, start + upload.partSize)
+    for (const { start, end } of pieces(runs)) {
+      if (isGone) break
       const digests = digester()
       for await (const chunk of untilAborted(opened(source, start, end, key, target.errors), linked)) {
         digests.update(chunk)
@@ -197,7 +208,7 @@ async function sendParts(
       const part: Part = { number: md5s.length + 1, start, end, ...digests.finish() }
       md5s.push(part.md5)
       const there = etags[part.number - 1]
-      if (typeof there === 'string' && !isOther(there, part.md5)) continue
+      if (typeof there === 'string' && (kms || !isOther(there, part.md5))) continue
       const sending = run(part)
       running.add(sending)
       sending.then(
@@ -236,7 +247,7 @@ function etagOfParts(md5s: readonly string[]): string {
 /** The part's ETag; `undefined` where the service does not know the upload. */
 async function sendPart(
   target: Target,
-  { key, source }: PutRequest,
+  { key, source, features }: PutRequest,
   upload: Upload,
   part: Part,
   signal: AbortSignal,
@@ -261,7 +272,8 @@ async function sendPart(
     if (answer.refused !== undefined) throw answer.refused.error
     const etag = etagOf(answer.headers['etag'])
     if (etag === undefined) throw notProvider(errors, purpose, 'was answered without an ETag')
-    if (target.dialect().quirks.etag === 'md5' && isOther(etag, part.md5) && hasPlainEtag(answer.headers)) {
+    const isPlain = hasPlainEtag(answer.headers) && !asksForKms(features)
+    if (target.dialect().quirks.etag === 'md5' && isOther(etag, part.md5) && isPlain) {
       throw errors.because('CHECKSUM', 'DIGEST', `part ${part.number}: stored other bytes, ETag ${etag}`, {
         key,
         outcome: 'rejected',

@@ -3,6 +3,7 @@ import { base64ToHex } from '../../core/digest.ts'
 import type { ContentHeaders, RemoteObject } from '../../core/provider.ts'
 import { httpDate } from '../transport.ts'
 import type { Dialect } from './dialect.ts'
+import { featuresOf } from './features.ts'
 
 type Headers = Readonly<Record<string, string>>
 
@@ -22,6 +23,7 @@ export function describe(key: string, headers: Headers, dialect: Dialect, size?:
   if (length === undefined || etag === undefined || modified === undefined) return undefined
   const crc32c = size === undefined ? wholeCrc32c(headers) : undefined
   const md5 = isDigest(etag, headers, dialect) ? etag : undefined
+  const features = featuresOf(headers)
   return {
     key,
     size: length,
@@ -32,6 +34,7 @@ export function describe(key: string, headers: Headers, dialect: Dialect, size?:
     metadata: metadataOf(headers),
     attested: { ...(crc32c === undefined ? {} : { crc32c }), ...(md5 === undefined ? {} : { md5 }) },
     serverTime: httpDate(headers['date']),
+    ...(features === undefined ? {} : { features }),
   }
 }
 

@@ -11,6 +11,8 @@ export interface Preset {
   /** The bucket in the path, not in the host name. */
   readonly pathStyle?: boolean
   readonly quirks?: Quirks
+  /** Uploads in parts have equal ones, the last at most as large. */
+  readonly equalParts?: boolean
 }
 
 /** A row says only what its source says: nothing is guessed from likeness. `aws` is what the driver speaks by itself. */
@@ -19,10 +21,12 @@ export const presets: Readonly<Record<S3Preset, Preset>> = {
 
   // Endpoint, region and the table of checksums, where a CRC32C of parts is only ever composite:
   // https://developers.cloudflare.com/r2/api/s3/api/
+  // Equal parts: https://developers.cloudflare.com/r2/objects/multipart-objects/
   r2: {
     endpoint: 'https://{account}.r2.cloudflarestorage.com',
     region: 'auto',
     quirks: { 'parts-crc32c': 'none' },
+    equalParts: true,
   },
 
   // Endpoint: https://www.backblaze.com/docs/cloud-storage-call-the-s3-compatible-api

@@ -2,13 +2,14 @@ import type { PutObjectCommandInput } from '@aws-sdk/client-s3'
 import { unlessAborted } from '../../core/abort.ts'
 import { packedName } from '../../core/attributes.ts'
 import { hexToBase64 } from '../../core/digest.ts'
-import type { ContentHeaders, Proof, PutRequest, PutResult } from '../../core/provider.ts'
+import type { Proof, PutRequest, PutResult } from '../../core/provider.ts'
 import { httpDate } from '../transport.ts'
 import { send } from './body.ts'
 import { type Answer, ask, type Target } from './call.ts'
 import { protocolError, type Purpose } from './classify.ts'
 import { putCondition } from './condition.ts'
 import type { Dialect } from './dialect.ts'
+import { asksForKms, headersOf } from './features.ts'
 import { crc32cHex, etagOf, hasPlainEtag, packedAlias } from './object.ts'
 
 /** One PutObject, with whatever digest the service can check. */
@@ -30,7 +31,7 @@ export async function putWhole(target: Target, request: PutRequest, signal: Abor
     })
     const asking = {
       ...purposeOf(key),
-      headers: { ...condition, ...digestHeader(source.crc32c, dialect) },
+      headers: { ...headersOf(request.features), ...condition, ...digestHeader(source.crc32c, dialect) },
       speaks: spokeOfEtag,
       isSent: sending.isSent,
     }
@@ -53,7 +54,7 @@ export const spokeOfEtag = ({ headers }: Answer<unknown> | { headers: Readonly<R
 
 /** Headers and metadata, as both ways of putting take them. */
 export function attributes(
-  { headers, metadata }: { headers: ContentHeaders; metadata: Readonly<Record<string, string>> },
+  { headers, metadata }: Pick<PutRequest, 'headers' | 'metadata'>,
   dialect: Dialect,
 ): Pick<
   PutObjectCommandInput,
@@ -79,14 +80,15 @@ function digestHeader(crc32c: string, dialect: Dialect): Readonly<Record<string,
   return quirk === 'checked' || quirk === 'ignored' ? { 'x-amz-checksum-crc32c': hexToBase64(crc32c) } : {}
 }
 
-function stored(target: Target, answer: Answer<unknown>, { key, source }: PutRequest): PutResult {
+function stored(target: Target, answer: Answer<unknown>, request: PutRequest): PutResult {
   const { headers } = answer
+  const { key } = request
   const etag = etagOf(headers['etag'])
   if (etag === undefined) throw protocolError(target.errors, purposeOf(key), 'was answered without an ETag')
   return {
     token: etag,
     etag,
-    proof: proofOf(target, headers, etag, { crc32c: source.crc32c, etag: source.md5, key }),
+    proof: proofOf(target, headers, etag, request),
     serverTime: httpDate(headers['date']),
   }
 }
@@ -99,16 +101,15 @@ function proofOf(
   { errors, dialect }: Target,
   headers: Readonly<Record<string, string>>,
   etag: string,
-  expected: { readonly crc32c: string; readonly etag: string; readonly key: string },
+  { key, source, features }: PutRequest,
 ): Proof {
   const { quirks } = dialect()
-  if (quirks.crc32c === 'checked' && crc32cHex(headers['x-amz-checksum-crc32c']) === expected.crc32c)
-    return 'server-full'
-  if (etag === expected.etag) return 'server-full'
-  const isOther = quirks.etag === 'md5' && /^[0-9a-f]{32}$/.test(etag) && hasPlainEtag(headers)
+  if (quirks.crc32c === 'checked' && crc32cHex(headers['x-amz-checksum-crc32c']) === source.crc32c) return 'server-full'
+  if (etag === source.md5) return 'server-full'
+  const isOther = quirks.etag === 'md5' && /^[0-9a-f]{32}$/.test(etag) && hasPlainEtag(headers) && !asksForKms(features)
   if (isOther) {
-    throw errors.because('CHECKSUM', 'DIGEST', `stored other bytes: ETag ${etag}, expected ${expected.etag}`, {
-      key: expected.key,
+    throw errors.because('CHECKSUM', 'DIGEST', `stored other bytes: ETag ${etag}, expected ${source.md5}`, {
+      key,
       outcome: 'unknown',
       retryable: true,
     })
