@@ -85,9 +85,18 @@ export async function promise(
   }
   staged.release()
   const promised = { ...accepted, key }
-  if (terms.condition !== undefined) await decided(deps, promised, terms.signal)
-  await acknowledge(deps, promised, deps.ackFor(terms.ack), terms.signal)
+  await settled(deps, promised, terms)
   return { ...receiptOf(deps, promised), size, crc32c, md5, etag: md5 }
+}
+
+/** Resolves when an accepted write is decided, where it has a condition, and acknowledged. */
+export async function settled(
+  deps: WriteDeps,
+  promised: Accepted & { readonly key: string },
+  { condition, ack, signal }: Terms,
+): Promise<void> {
+  if (condition !== undefined) await decided(deps, promised, signal)
+  await acknowledge(deps, promised, deps.ackFor(ack), signal)
 }
 
 /** A delete is a write without a body: accepted the same way, and on its way the same way. */
@@ -105,16 +114,23 @@ export async function remove(deps: WriteDeps, key: unknown, options: unknown): P
     condition,
   )
   const promised = { ...accepted, key: checkedKey }
-  if (condition !== undefined) await decided(deps, promised, signal)
-  await acknowledge(deps, promised, deps.ackFor(ack), signal)
+  await settled(deps, promised, { condition, ack, signal })
   return receiptOf(deps, promised)
 }
 
-type Content = Pick<NewWrite, 'key' | 'kind' | 'size' | 'crc32c' | 'md5' | 'attributes' | 'body'>
+type Content = Pick<
+  NewWrite,
+  'key' | 'kind' | 'size' | 'crc32c' | 'md5' | 'attributes' | 'body' | 'layout' | 'features'
+>
 
 function accept(deps: WriteDeps, content: Content, condition: Condition | undefined): Promise<Accepted> {
+  return deps.journal.accept(newWrite(deps, content, condition))
+}
+
+/** A write of the app, stamped now, for every provider. */
+export function newWrite(deps: WriteDeps, content: Content, condition: Condition | undefined): NewWrite {
   const offsets = deps.journal.providers().flatMap(({ health }) => health?.clockOffsetMs ?? [])
-  return deps.journal.accept({
+  return {
     ...content,
     origin: 'app',
     version: undefined,
@@ -122,7 +138,7 @@ function accept(deps: WriteDeps, content: Content, condition: Condition | undefi
     condition,
     providers: deps.providers.map(({ id }) => id),
     maxStageBytes: deps.maxStageBytes,
-  })
+  }
 }
 
 /** A conditional write is decided at the primary: resolves when it won there, else rejects with PRECONDITION or UNAVAILABLE. */
