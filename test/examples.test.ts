@@ -1,18 +1,19 @@
-import { type ChildProcess, spawn } from 'node:child_process'
-import { once } from 'node:events'
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { bodyFor } from './kill/body.ts'
+import { type Programs, programsOf } from './examples/programs.ts'
 import { type Started, startClouds } from './support/clouds.ts'
 
 let started: Started
 let root: string
+let programs: Programs
 beforeAll(async () => {
   started = await startClouds()
   root = await mkdtemp(join(tmpdir(), 'holdfast-examples-'))
+  programs = programsOf(started, root)
 })
 afterAll(async () => {
   await started[Symbol.asyncDispose]()
@@ -21,52 +22,10 @@ afterAll(async () => {
 
 const here = (path: string) => fileURLToPath(new URL(path, import.meta.url))
 
-/** An example as a user would start it, against the local clouds. */
-function run(program: string, directory: string, ...args: readonly string[]): ChildProcess {
-  return spawn(process.execPath, ['--import', here('./support/from-source.ts'), program, ...args], {
-    stdio: ['ignore', 'pipe', 'inherit'],
-    env: {
-      ...process.env,
-      DIRECTORY: join(root, directory),
-      PORT: '0',
-      S3_ENDPOINT: started.s3.endpoint,
-      S3_REGION: 'us-east-1',
-      AWS_ACCESS_KEY_ID: started.s3.credentials.id,
-      AWS_SECRET_ACCESS_KEY: started.s3.credentials.secret,
-      GCS_ENDPOINT: started.gcs.endpoint,
-      GCS_BUCKET: 'photos',
-    },
-  })
-}
-
-async function outputOf(child: ChildProcess): Promise<{ code: number; text: string }> {
-  let text = ''
-  child.stdout?.on('data', (chunk: Buffer) => {
-    text += chunk.toString()
-  })
-  const [code] = (await once(child, 'exit')) as [number]
-  return { code, text }
-}
-
-/** Starts a server example; answers its address, and ends it when the scope ends. */
-async function serve(program: string): Promise<{ url: string } & AsyncDisposable> {
-  const child = run(here(`../examples/${program}`), program)
-  const [line] = (await once(child.stdout as NodeJS.ReadableStream, 'data')) as [Buffer]
-  const port = /listening on (\d+)/.exec(line.toString())?.[1]
-  return {
-    url: `http://127.0.0.1:${port}`,
-    async [Symbol.asyncDispose]() {
-      child.kill('SIGTERM')
-      const [code] = (await once(child, 'exit')) as [number]
-      expect(code).toBe(0)
-    },
-  }
-}
-
 test('the plain script puts a file, reads it back, and has it on both clouds', async () => {
   const file = join(root, 'cat.jpg')
   await writeFile(file, bodyFor('cat', 200_000))
-  const { code, text } = await outputOf(run(here('../examples/plain.ts'), 'plain', file))
+  const { code, text } = await programs.run('plain.ts', [file])
   expect(text).toMatch(
     /acknowledged: cat\.jpg, 200000 bytes, version [0-9a-f]{32}\nread back from \S+: 200000 bytes\non both clouds\n/,
   )
@@ -74,7 +33,7 @@ test('the plain script puts a file, reads it back, and has it on both clouds', a
 })
 
 test('the Express example streams uploads and downloads, ranges too, and says what was wrong', async () => {
-  await using server = await serve('express-upload.ts')
+  await using server = await programs.serve('express-upload.ts')
   const body = bodyFor('express', 500_000)
   const url = `${server.url}/photos/dog.jpg`
   const put = await fetch(url, { method: 'PUT', body, headers: { 'content-type': 'image/jpeg' } })
@@ -96,7 +55,7 @@ test('the Express example streams uploads and downloads, ranges too, and says wh
 })
 
 test('the Hono example does the same with web streams', async () => {
-  await using server = await serve('hono-stream.ts')
+  await using server = await programs.serve('hono-stream.ts')
   const body = bodyFor('hono', 300_000)
   const url = `${server.url}/photos/bird.png`
   const put = await fetch(url, { method: 'PUT', body, headers: { 'content-type': 'image/png' } })
@@ -126,7 +85,7 @@ test("the README's code runs as it stands", async () => {
     await store.close()
     console.log(photo?.info.contentType, bytes?.byteLength)`
   await writeFile(program, around)
-  const { code: exit, text } = await outputOf(run(program, 'readme'))
+  const { code: exit, text } = await programs.run(program)
   expect(text).toBe('image/jpeg 100000\n')
   expect(exit).toBe(0)
 })

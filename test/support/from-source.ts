@@ -9,6 +9,7 @@ const entries: Readonly<Record<string, string>> = {
   'holdfast/gcs': source('providers/gcs'),
   'holdfast/azure': source('providers/azure'),
   'holdfast/fs': source('providers/fs'),
+  'holdfast/s3-client': source('s3-client/index'),
   'holdfast/memory': source('providers/memory'),
 }
 
