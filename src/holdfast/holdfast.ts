@@ -1,6 +1,7 @@
 import { unlessAborted } from '../core/abort.ts'
 import type { Body } from '../core/body.ts'
 import { HoldfastError } from '../core/errors.ts'
+import type { Random } from '../core/ports.ts'
 import type { ListEntry, ObjectInfo, Reader, StoredObject } from '../read/types.ts'
 import type { CheckResult } from '../replicate/check.ts'
 import { adopt } from './adopt.ts'
@@ -26,6 +27,8 @@ import type { CallOptions, PutOptions } from './input/put.ts'
 import { blockedError, type PutReceipt, type Receipt } from './receipt.ts'
 import { type SignedUrl, sign } from './sign.ts'
 import type { Uploads } from './uploads.ts'
+import { abortUpload, createUpload, listUploads, openUpload, putPart } from './uploads/calls.ts'
+import { complete } from './uploads/complete.ts'
 import { blockedLook, type Status, type StatusDeps, statusOf, summary } from './status.ts'
 import { put, remove, type WriteDeps } from './writes.ts'
 
@@ -94,6 +97,7 @@ export interface HoldfastDeps {
   readonly events: Events
   readonly check: (signal: AbortSignal) => Promise<readonly CheckResult[]>
   readonly closing: AbortController
+  readonly random: Random
   /** Stops everything and closes the journal. */
   readonly shutDown: () => Promise<void>
 }
@@ -194,6 +198,14 @@ export function holdfast(deps: HoldfastDeps): Holdfast {
       yield* reader.list(request, underClose(signal))
     },
     signedUrl: (key, options) => begin(() => sign(writes, key, options, closing.signal)),
+    uploads: {
+      create: (key, options) => begin(() => createUpload({ ...writes, random: deps.random }, key, options)),
+      putPart: (id, number, body, options) => begin(() => putPart(writes, id, number, body, options)),
+      get: (id, options) => begin(() => openUpload(writes, id, options)),
+      list: options => begin(() => listUploads(writes, options)),
+      complete: (id, parts, options) => begin(() => complete(writes, id, parts, options)),
+      abort: (id, options) => begin(() => abortUpload(writes, id, options)),
+    },
     adopt: (key, options) => begin(() => adopt(writes, key, options, closing.signal)),
     drain: options =>
       begin(() => {

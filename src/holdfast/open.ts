@@ -105,9 +105,9 @@ async function verifyAll({ journal, verification }: OpenedJournal, stage: Stage)
   const damaged = new Map<number, string>()
   for (const row of verification.bodies()) {
     if (row.damaged) damaged.set(row.seq, 'the journal row of this write is damaged')
-    if (row.body.in !== 'file') continue
-    for await (const { error } of stage.verifyBodies([{ ...row, file: row.body.file }]))
-      damaged.set(row.seq, error.message)
+    const { body } = row
+    const files = body.in === 'file' ? [{ ...row, file: body.file }] : body.in === 'parts' ? body.parts : []
+    for await (const { error } of stage.verifyBodies(files)) damaged.set(row.seq, error.message)
   }
   await stage.sweep.all()
   await stage.refsync()
@@ -268,6 +268,7 @@ async function assemble(
       return Promise.all(providers.map(ask))
     },
     closing,
+    random,
     shutDown: async () => {
       await replicator?.stop()
       await healing.idle()

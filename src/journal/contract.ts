@@ -48,14 +48,17 @@ export interface Journal {
    * there is no such upload (any more), NO_SPACE as `accept`.
    */
   addPart(part: NewPart): Promise<void>
-  /** An open upload with its parts in order of number. */
+  /** An upload that is open: neither dropped, nor completed, nor on its way to be. */
   upload(id: string): UploadRow | undefined
-  /** Open uploads of keys with this prefix, in order of key (UTF-8 bytes) and then of time; without their parts. */
-  uploads(prefix: string): readonly Omit<UploadRow, 'parts'>[]
+  /** The parts of an open upload, in order of number. */
+  uploadedParts(id: string): readonly UploadedPart[]
+  /** Open uploads of keys with this prefix, in order of key (UTF-8 bytes) and then of time. */
+  uploads(prefix: string): readonly UploadRow[]
   /**
    * The upload becomes a write, in one transaction: `write.body` is `in: 'parts'` and names the files, in order; they stay where they are. Parts
-   * that it does not name are listed as trash. INVALID upload/absent where there is no such upload, upload/changed where one of the
-   * files is no longer a part of it (uploaded anew meanwhile); else as `accept`.
+   * that it does not name are listed as trash. A tentative one that is refused or withdrawn gives everything back: the upload is open again, as it
+   * was. INVALID upload/absent where there is no such upload, upload/changed where one of the
+   * files is no longer a part of it (uploaded anew meanwhile); else as `accept`, but never for want of space: its bytes are in the stage already.
    */
   completeUpload(id: string, write: NewWrite): Promise<Accepted>
   /** Ends an upload, its parts listed as trash. False: there was none. */
@@ -121,7 +124,7 @@ export interface Lease {
   /** Files that no row needs, still to be unlinked or moved. */
   trash(limit: number): readonly { readonly file: string; readonly to: 'unlink' | 'cache' }[]
   emptied(files: readonly string[]): Promise<void>
-  /** Ends uploads that nobody added to since then, as `dropUpload` does; `undefined`: never. Answers their ids. */
+  /** Ends uploads that nobody added to since then (ms since 1970), as `dropUpload` does. Answers their ids. */
   dropUploads(idleSince: number): Promise<readonly string[]>
   /** Under the journal's write lock: which of these names in `bodies/` nothing refers to. They are unlinked before the lock is let go. */
   collect(files: readonly string[]): Promise<readonly string[]>
@@ -203,6 +206,8 @@ export interface NewUpload {
   readonly features: ProviderFeatures | undefined
   /** The checksum that the app's client wants of the parts and of the whole. */
   readonly checksum: UploadChecksum | undefined
+  /** ms since 1970. */
+  readonly createdAt: number
 }
 
 export interface UploadChecksum {
@@ -215,15 +220,16 @@ export interface NewPart extends BodyPart {
   /** 1 to 10,000. */
   readonly number: number
   readonly checksum: KeptChecksum | undefined
+  /** ms since 1970. */
+  readonly uploadedAt: number
   /** As `NewWrite.maxStageBytes`. */
   readonly maxStageBytes: number
 }
 
 /** An upload that is open. */
 export interface UploadRow extends NewUpload {
-  /** ms since 1970. */
-  readonly createdAt: number
-  readonly parts: readonly UploadedPart[]
+  /** As of a write: what the row says is not what was written. */
+  readonly damaged: boolean
 }
 
 export interface UploadedPart extends BodyPart {
@@ -231,6 +237,7 @@ export interface UploadedPart extends BodyPart {
   readonly checksum: KeptChecksum | undefined
   /** ms since 1970. */
   readonly uploadedAt: number
+  readonly damaged: boolean
 }
 
 export interface Accepted {
@@ -382,7 +389,8 @@ export interface Counts {
 
 export interface CountGroup {
   readonly origin: 'app' | 'repair'
-  readonly state: WriteRow['state']
+  /** 'upload': no writes, but the parts of open uploads (`writes`: how many parts). */
+  readonly state: WriteRow['state'] | 'upload'
   readonly waiting: number
   readonly blocked: number
   readonly stored: number

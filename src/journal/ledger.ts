@@ -4,9 +4,20 @@ import type { Database } from 'better-sqlite3'
 import { HoldfastError, type Reason } from '../core/errors.ts'
 import type { Capabilities } from '../core/provider.ts'
 import { nextVersion, type Version } from '../core/version.ts'
-import type { Accepted, Decision, Evidence, NewWrite, Postponed, ProviderHealth, ProviderRow } from './contract.ts'
+import type {
+  Accepted,
+  Decision,
+  Evidence,
+  NewWrite,
+  Postponed,
+  ProviderHealth,
+  ProviderRow,
+  WriteBody,
+} from './contract.ts'
+import { fence } from './fence.ts'
 import { bit, bitsOf, maskOf } from './masks.ts'
-import { asProvider, type ProviderRecord, sumOf, type WriteRecord } from './rows.ts'
+import { partRows } from './parts.ts'
+import { asProvider, listSum, type ProviderRecord, sumOf, type WriteRecord } from './rows.ts'
 
 /** A write as it goes to the worker: attributes already as text. */
 export type IncomingWrite = Omit<NewWrite, 'attributes' | 'layout' | 'features'> & {
@@ -22,6 +33,8 @@ export const refusedKeptMs = 60_000
  * change, so that one refused change leaves the others of its transaction alone.
  */
 export function ledger(database: Database, writer: string, bodies: string) {
+  const requireLease = fence(database)
+  const parts = partRows(database)
   const sql = <Row = unknown>(text: string) => database.prepare<unknown[], Row>(text)
   const getMeta = sql<number | string>('SELECT value FROM meta WHERE name = ?').pluck()
   const setMeta = sql('UPDATE meta SET value = ? WHERE name = ?')
@@ -35,8 +48,8 @@ export function ledger(database: Database, writer: string, bodies: string) {
     "SELECT count(*) FROM writes WHERE key = ? AND state = 'open' AND version >= ?",
   ).pluck()
   const addWrite = sql(
-    `INSERT INTO writes (key, version, kind, origin, state, condition, size, crc32c, md5, attributes, sum, body, file, accepted_at, targets, waiting, blocked, stored)
-     VALUES (@key, @version, @kind, @origin, @state, @condition, @size, @crc32c, @md5, @attributes, @sum, @body, @file, @now, @targets, @waiting, 0, 0)`,
+    `INSERT INTO writes (key, version, kind, origin, state, condition, size, crc32c, md5, attributes, sum, body, file, parts, accepted_at, targets, waiting, blocked, stored)
+     VALUES (@key, @version, @kind, @origin, @state, @condition, @size, @crc32c, @md5, @attributes, @sum, @body, @file, @parts, @now, @targets, @waiting, 0, 0)`,
   )
   const addReplica = sql(
     "INSERT INTO replicas (seq, provider, state, attempt, not_before) VALUES (?, ?, 'waiting', 0, 0) ON CONFLICT DO NOTHING",
@@ -74,7 +87,8 @@ export function ledger(database: Database, writer: string, bodies: string) {
   const addTrash = sql('INSERT INTO trash VALUES (?, ?) ON CONFLICT DO UPDATE SET "to" = excluded."to"')
   const removeTrash = sql('DELETE FROM trash WHERE file = ?')
   const fileInUse = sql<number>(
-    'SELECT (SELECT count(*) FROM writes WHERE file = @file) + (SELECT count(*) FROM cached WHERE file = @file) + (SELECT count(*) FROM trash WHERE file = @file)',
+    `SELECT (SELECT count(*) FROM writes WHERE file = @file) + (SELECT count(*) FROM parts WHERE file = @file)
+     + (SELECT count(*) FROM cached WHERE file = @file) + (SELECT count(*) FROM trash WHERE file = @file)`,
   ).pluck()
 
   /** The masks follow from the replicas, always; they are kept so that counting needs no join. */
@@ -106,15 +120,6 @@ export function ledger(database: Database, writer: string, bodies: string) {
 
   const isDeleted = ({ key, version }: IncomingWrite): boolean => (deletedAt.get(key) ?? '') >= (version ?? '')
 
-  const requireLease = (token: number) => {
-    if (getMeta.get('lease') !== token)
-      throw new HoldfastError('CLOSED', 'another process replicates this directory now', {
-        field: 'lease',
-        rule: 'lost',
-        retryable: true,
-      })
-  }
-
   /** For changes that follow an effect at a provider: a write that ended meanwhile is no error. */
   const change = (token: number, seq: number, provider: number, set: () => void) => {
     requireLease(token)
@@ -144,7 +149,7 @@ export function ledger(database: Database, writer: string, bodies: string) {
 
   return {
     accept(write: IncomingWrite): Accepted {
-      if (write.body.in === 'file' && !existsSync(join(bodies, write.body.file)))
+      if (filesOf(write.body).some(file => !existsSync(join(bodies, file))))
         throw new HoldfastError(
           'CORRUPT',
           `the body of this write vanished from ${bodies}: something else removes files there`,
@@ -156,7 +161,8 @@ export function ledger(database: Database, writer: string, bodies: string) {
           },
         )
       const used = stagedBytes.get() as number
-      if (write.kind === 'put' && used + write.size > write.maxStageBytes)
+      // The bytes of parts are among those used.
+      if (write.kind === 'put' && write.body.in !== 'parts' && used + write.size > write.maxStageBytes)
         throw new HoldfastError(
           'NO_SPACE',
           `the stage holds ${used} of ${write.maxStageBytes} bytes, ${write.size} more do not fit; drain, or raise maxStageBytes`,
@@ -181,7 +187,8 @@ export function ledger(database: Database, writer: string, bodies: string) {
       const targets = maskOf(write.providers)
       const [primary] = write.providers
       const waiting = tentative && primary !== undefined ? bit(primary) : targets
-      const row = { ...write, version, body: null, file: null }
+      const list = write.body.in === 'parts' ? listSum(write.body.parts) : null
+      const row = { ...write, version, parts: list }
       const { lastInsertRowid } = addWrite.run({
         key: write.key,
         version,
@@ -196,6 +203,7 @@ export function ledger(database: Database, writer: string, bodies: string) {
         sum: sumOf(row),
         body: write.body.in === 'row' ? write.body.bytes : null,
         file: write.body.in === 'file' ? write.body.file : null,
+        parts: list,
         now: write.now,
         targets,
         waiting,
@@ -218,6 +226,7 @@ export function ledger(database: Database, writer: string, bodies: string) {
         .some(({ provider, state }) => state !== 'waiting' || (getReplica.get(seq, provider)?.attempt ?? 0) > 0)
       if (write?.state !== 'tentative' || begun) return false
       dropBody(write.file, 'unlink')
+      parts.returnFrom(seq)
       deleteReplicas.run(seq)
       deleteWrite.run(seq)
       return true
@@ -338,13 +347,15 @@ export function ledger(database: Database, writer: string, bodies: string) {
       if (write?.state !== 'tentative') return
       if (!decision.kept) {
         dropBody(write.file, 'unlink')
+        parts.returnFrom(seq)
         deleteReplicas.run(seq)
         sql(
-          "UPDATE writes SET state = 'refused', refusal = ?, body = NULL, file = NULL, size = 0, sum = ?, accepted_at = ?, waiting = 0 WHERE seq = ?",
-        ).run(JSON.stringify(decision.refusal), sumOf({ ...write, size: 0 }), now, seq)
+          "UPDATE writes SET state = 'refused', refusal = ?, body = NULL, file = NULL, parts = NULL, size = 0, sum = ?, accepted_at = ?, waiting = 0 WHERE seq = ?",
+        ).run(JSON.stringify(decision.refusal), sumOf({ ...write, parts: null, size: 0 }), now, seq)
         return
       }
       sql("UPDATE writes SET state = 'open' WHERE seq = ?").run(seq)
+      parts.keepFor(seq)
       for (const provider of bitsOf(write.targets)) addReplica.run(seq, provider)
       putEvidence(write, decision.provider, decision.evidence)
       recount(seq)
@@ -362,7 +373,8 @@ export function ledger(database: Database, writer: string, bodies: string) {
         const write = getWrite.get(seq)
         if (write === undefined || write.state === 'tentative') continue
         if (write.state === 'open' && write.origin === 'app') addMeta.run(1, 'done')
-        if (cache && write.state === 'open' && write.kind === 'put') {
+        // A body in parts is never cached.
+        if (cache && write.state === 'open' && write.kind === 'put' && write.parts === null) {
           const old = sql<string | null>('SELECT file FROM cached WHERE key = ?').pluck().get(write.key)
           dropBody(old ?? null, 'unlink')
           sql(
@@ -370,6 +382,7 @@ export function ledger(database: Database, writer: string, bodies: string) {
           ).run({ ...write, now })
         }
         dropBody(write.file, cache && write.state === 'open' ? 'cache' : 'unlink')
+        parts.dropOfWrite(seq)
         deleteReplicas.run(seq)
         deleteWrite.run(seq)
       }
@@ -436,6 +449,12 @@ interface ReplicaMove {
 }
 
 export type Ledger = ReturnType<typeof ledger>
+
+/** Names in `bodies/`. */
+function filesOf(body: WriteBody): readonly string[] {
+  if (body.in === 'parts') return body.parts.map(({ file }) => file)
+  return body.in === 'file' ? [body.file] : []
+}
 
 /** What this directory knows to be false needs no provider to refuse it. */
 function checkLocally(write: IncomingWrite, newest: WriteRecord | undefined): void {

@@ -2,6 +2,7 @@ import type { Database } from 'better-sqlite3'
 import type { Version } from '../core/version.ts'
 import type {
   BlockedGroup,
+  BodyPart,
   CountGroup,
   Counts,
   DueQuery,
@@ -9,25 +10,40 @@ import type {
   OpenKey,
   ProviderRow,
   Task,
+  UploadedPart,
+  UploadRow,
   WriteRow,
 } from './contract.ts'
 import { refusedKeptMs } from './ledger.ts'
 import { bit, bitsOf } from './masks.ts'
+import type { PartRecord } from './parts.ts'
 import {
   asCached,
   asKept,
   asProvider,
   asReplica,
+  asUpload,
+  asUploadedPart,
   asWrite,
   type CachedRecord,
+  listSum,
+  type PartList,
   type ProviderRecord,
   type ReplicaRecord,
+  type UploadRecord,
   type WriteRecord,
 } from './rows.ts'
 
 /** Newest writes that are looked through for fresh ones, before the backlog. */
 const freshWindow = 256
 const freshMs = 10_000
+/** Writes whose lists of parts are kept in memory. */
+const keptLists = 32
+
+/** Nothing that is a key sorts after two of the last code point. */
+function endOf(prefix: string): string {
+  return `${prefix}\u{10ffff}\u{10ffff}`
+}
 
 /** Everything that only looks: on a connection of its own, in the calling thread, in microseconds. */
 export function look(database: Database) {
@@ -106,7 +122,27 @@ export function look(database: Database) {
   )
   const dataVersion = sql<number>('PRAGMA data_version').pluck()
 
-  const full = (row: WriteRecord): WriteRow => asWrite(row, replicasOf.all(row.seq))
+  const partsOfWrite = sql<BodyPart>('SELECT file, size, crc32c, md5 FROM parts WHERE seq = ? ORDER BY number')
+  const openUpload = sql<UploadRecord>('SELECT * FROM uploads WHERE id = ? AND seq IS NULL')
+  const partsOfUpload = sql<PartRecord>('SELECT * FROM parts WHERE upload = ? ORDER BY number')
+  const openUploads = sql<UploadRecord>(
+    'SELECT * FROM uploads WHERE key >= ? AND key < ? AND seq IS NULL ORDER BY key, created_at, id',
+  )
+
+  const lists = new Map<number, PartList>()
+  /** Ten thousand rows, and needed at each look at the write, but they never change as long as it is there. */
+  const listOf = ({ seq, parts }: WriteRecord): PartList | undefined => {
+    if (parts === null) return undefined
+    const known = lists.get(seq)
+    if (known !== undefined) return known
+    const rows = partsOfWrite.all(seq)
+    const list = { parts: rows, sum: listSum(rows) }
+    const [oldest] = lists.keys()
+    if (lists.size >= keptLists && oldest !== undefined) lists.delete(oldest)
+    lists.set(seq, list)
+    return list
+  }
+  const full = (row: WriteRecord): WriteRow => asWrite(row, replicasOf.all(row.seq), listOf(row))
   const fullMaybe = (row: WriteRecord | undefined) => (row === undefined ? undefined : full(row))
 
   /** What a condition speaks of may be still on its way to the provider: it goes first. */
@@ -149,21 +185,28 @@ export function look(database: Database) {
     },
 
     openKeys(prefix: string, after: string, limit: number): OpenKey[] {
-      // Nothing that is a key sorts after two of the last code point.
-      const end = `${prefix}\u{10ffff}\u{10ffff}`
-      return openFrom.all(after, prefix, end, limit).map(({ key, kind, version, waiting, blocked, ...row }) => {
-        const { layout, features } = asKept(row)
-        return {
-          key,
-          kind,
-          version,
-          size: row.size,
-          etag: layout.etag,
-          storageClass: features?.s3?.StorageClass,
-          missingAt: bitsOf(waiting | blocked),
-        }
-      })
+      return openFrom
+        .all(after, prefix, endOf(prefix), limit)
+        .map(({ key, kind, version, waiting, blocked, ...row }) => {
+          const { layout, features } = asKept(row)
+          return {
+            key,
+            kind,
+            version,
+            size: row.size,
+            etag: layout.etag,
+            storageClass: features?.s3?.StorageClass,
+            missingAt: bitsOf(waiting | blocked),
+          }
+        })
     },
+
+    upload(id: string): UploadRow | undefined {
+      const row = openUpload.get(id)
+      return row === undefined ? undefined : asUpload(row)
+    },
+    uploadedParts: (id: string): UploadedPart[] => partsOfUpload.all(id).map(asUploadedPart),
+    uploads: (prefix: string): UploadRow[] => openUploads.all(prefix, endOf(prefix)).map(asUpload),
 
     write: (seq: number): WriteRow | undefined => fullMaybe(writeOf.get(seq)),
 

@@ -1,6 +1,11 @@
 import { type ErrorCode, type ErrorDetails, HoldfastError } from '../core/errors.ts'
+import type { Ledger } from './ledger.ts'
+import type { UploadChanges } from './uploads.ts'
 
 /** What the two threads say to each other. */
+
+/** Every change that the writer makes, by name. */
+export type Book = Ledger & UploadChanges
 
 export interface WorkerOptions {
   /** The directory's path and uuid. */

@@ -1,19 +1,25 @@
 import type { Attributes } from '../core/attributes.ts'
+import type { KeptChecksum } from '../core/checksum.ts'
 import { crc32c, hex32 } from '../core/digest.ts'
 import type { Reason } from '../core/errors.ts'
 import type { ProviderFeatures } from '../core/features.ts'
 import type { Layout } from '../core/layout.ts'
 import type { Proof } from '../core/provider.ts'
 import type {
+  BodyPart,
   CachedBody,
   Condition,
   ProviderHealth,
   ProviderRow,
   Refusal,
   ReplicaRow,
+  UploadChecksum,
+  UploadedPart,
+  UploadRow,
   WriteBody,
   WriteRow,
 } from './contract.ts'
+import type { PartRecord } from './parts.ts'
 
 /** Rows as SQLite gives them, and what the contract calls them. */
 
@@ -33,6 +39,8 @@ export interface WriteRecord {
   sum: string
   body: Uint8Array | null
   file: string | null
+  /** Of a body in parts: how many, and the digest of what their rows say; see `listSum`. */
+  parts: string | null
   accepted_at: number
   targets: number
   waiting: number
@@ -76,7 +84,14 @@ export interface CachedRecord {
   attributes: string
 }
 
-export function asWrite(row: WriteRecord, replicas: readonly ReplicaRecord[]): WriteRow {
+/** The files of a body in parts, with the digest of their rows. */
+export interface PartList {
+  readonly parts: readonly BodyPart[]
+  readonly sum: string
+}
+
+/** `list`: where `row.parts` says that the body is in parts. */
+export function asWrite(row: WriteRecord, replicas: readonly ReplicaRecord[], list?: PartList): WriteRow {
   return {
     seq: row.seq,
     key: row.key,
@@ -90,8 +105,8 @@ export function asWrite(row: WriteRecord, replicas: readonly ReplicaRecord[]): W
     crc32c: row.crc32c,
     md5: row.md5,
     ...asKept(row),
-    damaged: row.sum !== sumOf(row),
-    body: asBody(row.body, row.file),
+    damaged: row.sum !== sumOf(row) || row.parts !== (list?.sum ?? null),
+    body: list === undefined ? asBody(row.body, row.file) : { in: 'parts', parts: list.parts },
     acceptedAt: row.accepted_at,
     replicas: replicas.map(asReplica),
   }
@@ -137,18 +152,77 @@ export function asCached(row: CachedRecord): CachedBody {
   }
 }
 
-type Summed = Pick<WriteRecord, 'key' | 'version' | 'kind' | 'size' | 'crc32c' | 'md5' | 'attributes'>
+type Summed = Pick<WriteRecord, 'key' | 'version' | 'kind' | 'size' | 'crc32c' | 'md5' | 'attributes' | 'parts'>
 
 /** SQLite has no checksums of its own: a flipped bit in what a row says must be found before the row is believed. */
 export function sumOf(row: Summed): string {
-  const text = [row.key, row.version, row.kind, row.size, row.crc32c, row.md5, row.attributes].join('\n')
-  return hex32(crc32c(Buffer.from(text, 'utf8')))
+  const fields = [row.key, row.version, row.kind, row.size, row.crc32c, row.md5, row.attributes]
+  return sumOfText(row.parts === null ? fields : [...fields, row.parts])
+}
+
+/** What rows are compared with: the CRC32C of their fields as text, joined by line feeds. */
+export function sumOfText(fields: readonly (string | number)[]): string {
+  return hex32(crc32c(Buffer.from(fields.join('\n'), 'utf8')))
+}
+
+/** Of the parts of a write: how many, and the digest of what their rows say of them, in order. The write's own sum covers it. */
+export function listSum(parts: readonly BodyPart[]): string {
+  return `${parts.length}:${sumOfText(parts.flatMap(({ file, size, crc32c: crc, md5 }) => [file, size, crc, md5]))}`
 }
 
 /** What a row keeps besides attributes in the same column; see FORMAT.md. */
 interface Rest {
   readonly layout?: Layout | undefined
   readonly features?: ProviderFeatures | undefined
+}
+
+export interface UploadRecord {
+  id: string
+  key: string
+  attributes: string
+  checksum: string | null
+  sum: string
+  created_at: number
+  used_at: number
+  /** The tentative write that is being made of it. */
+  seq: number | null
+}
+
+/** Fields that cannot be missing from the text stand in it as they are; one that can as ''. */
+export function sumOfUpload(row: Pick<UploadRecord, 'id' | 'key' | 'attributes' | 'checksum'>): string {
+  return sumOfText([row.id, row.key, row.attributes, row.checksum ?? ''])
+}
+
+/** Whose a part is changes; the sum of its row does not. */
+export function sumOfPart(row: Pick<PartRecord, 'file' | 'number' | 'size' | 'crc32c' | 'md5' | 'checksum'>): string {
+  return sumOfText([row.file, row.number, row.size, row.crc32c, row.md5, row.checksum ?? ''])
+}
+
+export function asUpload(row: UploadRecord): UploadRow {
+  const { attributes, features } = asKept({ ...row, size: 0, md5: '' })
+  return {
+    id: row.id,
+    key: row.key,
+    attributes,
+    features,
+    checksum: parsed<UploadChecksum>(row.checksum),
+    createdAt: row.created_at,
+    damaged: row.sum !== sumOfUpload(row),
+  }
+}
+
+export function asUploadedPart(row: PartRecord): UploadedPart {
+  const { file, number, size, crc32c: crc, md5 } = row
+  return {
+    file,
+    number,
+    size,
+    crc32c: crc,
+    md5,
+    checksum: parsed<KeptChecksum>(row.checksum),
+    uploadedAt: row.uploaded_at,
+    damaged: row.sum !== sumOfPart(row),
+  }
 }
 
 /** Metadata goes into a row as pairs, so that a name like `__proto__` is data and nothing else. */

@@ -1,8 +1,9 @@
+import { existsSync, statSync } from 'node:fs'
 import Database from 'better-sqlite3'
 import { HoldfastError } from '../core/errors.ts'
 
 /** The journal's format, in SQLite's `user_version`. What the tables hold is said in FORMAT.md. */
-export const journalFormat = 1
+export const journalFormat = 2
 
 /** SQLite before this has a race in WAL mode that can damage a database (sqlite.org/wal.html, "WAL reset bug"). */
 const leastSqlite = [3, 51, 3] as const
@@ -62,8 +63,39 @@ CREATE TRIGGER tally_out AFTER DELETE ON writes BEGIN ${countIn('old', '-')} END
 CREATE TRIGGER tally_move AFTER UPDATE OF state, waiting, blocked, stored ON writes BEGIN ${countIn('old', '-')} ${countIn('new', '+')} END;
 `
 
+/** What format 2 has more: uploads in parts, and writes whose body is in parts. Over a journal of format 1 it makes the same as a new one is. */
+const uploadTables = `
+ALTER TABLE writes ADD COLUMN parts TEXT;
+CREATE TABLE uploads (
+  id TEXT PRIMARY KEY, key TEXT NOT NULL, attributes TEXT NOT NULL, checksum TEXT, sum TEXT NOT NULL,
+  created_at INTEGER NOT NULL, used_at INTEGER NOT NULL, seq INTEGER
+) STRICT, WITHOUT ROWID;
+CREATE INDEX uploads_by_key ON uploads (key, created_at, id);
+CREATE INDEX uploads_by_write ON uploads (seq) WHERE seq IS NOT NULL;
+CREATE INDEX uploads_used ON uploads (used_at);
+CREATE TABLE parts (
+  file TEXT PRIMARY KEY, upload TEXT, seq INTEGER, number INTEGER NOT NULL, size INTEGER NOT NULL, crc32c TEXT NOT NULL, md5 TEXT NOT NULL,
+  checksum TEXT, sum TEXT NOT NULL, uploaded_at INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+CREATE UNIQUE INDEX parts_of_upload ON parts (upload, number) WHERE upload IS NOT NULL;
+CREATE UNIQUE INDEX parts_of_write ON parts (seq, number) WHERE seq IS NOT NULL;
+`
+
+const countPart = (row: 'new' | 'old', sign: '+' | '-') => `
+  INSERT INTO tally VALUES ('app', 'upload', 0, 0, 0, ${sign}1, ${sign}${row}.size)
+  ON CONFLICT DO UPDATE SET writes = writes + excluded.writes, bytes = bytes + excluded.bytes;`
+
+/** Parts of open uploads are on local disk as bodies of writes are, and counted with them. */
+const uploadTriggers = `
+CREATE TRIGGER part_in AFTER INSERT ON parts WHEN new.upload IS NOT NULL BEGIN ${countPart('new', '+')} END;
+CREATE TRIGGER part_out AFTER DELETE ON parts WHEN old.upload IS NOT NULL BEGIN ${countPart('old', '-')} END;
+CREATE TRIGGER part_taken AFTER UPDATE OF upload ON parts WHEN old.upload IS NOT NULL AND new.upload IS NULL BEGIN ${countPart('old', '-')} END;
+CREATE TRIGGER part_returned AFTER UPDATE OF upload ON parts WHEN old.upload IS NULL AND new.upload IS NOT NULL BEGIN ${countPart('new', '+')} END;
+`
+
 /**
- * Opens the journal for writing, making it if there is none, with durability set and read back. CORRUPT where SQLite finds damage,
+ * Opens the journal for writing, making it if there is none and taking over one of format 1, with durability set and read back.
+ * Nobody else may have one of format 1 open: older versions of Holdfast know nothing of parts, and would collect them. CORRUPT where SQLite finds damage,
  * INVALID journal/version where another version of Holdfast wrote it.
  */
 export function openForWriting(path: string, directory: string): Database.Database {
@@ -71,14 +103,14 @@ export function openForWriting(path: string, directory: string): Database.Databa
   const database = new Database(path, { timeout: 20_000 })
   try {
     const format = database.pragma('user_version', { simple: true }) as number
-    if (format !== 0 && format !== journalFormat) throw otherFormat(path, format)
+    if (format > journalFormat) throw otherFormat(path, format)
     setAndReadBack(database, 'journal_mode', 'wal')
     setAndReadBack(database, 'synchronous', 2)
     setAndReadBack(database, 'mmap_size', 0)
     database.pragma('wal_autocheckpoint = 2000')
     database.pragma('journal_size_limit = 67108864')
     database.pragma('temp_store = memory')
-    if (format === 0) create(database, directory)
+    if (format < journalFormat) create(database, directory)
     const written = database.prepare("SELECT value FROM meta WHERE name = 'directory'").pluck().get()
     if (written !== directory)
       throw new HoldfastError(
@@ -93,6 +125,19 @@ export function openForWriting(path: string, directory: string): Database.Databa
   }
 }
 
+/** The format of the journal that is there; 0 where there is none yet. */
+export function formatOf(path: string): number {
+  if (!existsSync(path) || statSync(path).size === 0) return 0
+  const database = new Database(path, { timeout: 20_000 })
+  try {
+    return database.pragma('user_version', { simple: true }) as number
+  } catch (error) {
+    throw asJournalError(error, path)
+  } finally {
+    database.close()
+  }
+}
+
 /** A second connection that only looks. It sees every commit from the moment that the commit resolved. */
 export function openForReading(path: string): Database.Database {
   const database = new Database(path, { readonly: true, fileMustExist: true, timeout: 20_000 })
@@ -101,12 +146,19 @@ export function openForReading(path: string): Database.Database {
   return database
 }
 
+/** Makes what a journal of this format has and this one lacks, in one transaction. */
 function create(database: Database.Database, directory: string): void {
   // Another process may be making it at this moment: whoever is second finds it made.
   database
     .transaction(() => {
-      if (database.pragma('user_version', { simple: true }) !== 0) return
-      database.exec(tables + triggers)
+      const format = database.pragma('user_version', { simple: true })
+      if (format === journalFormat) return
+      if (format === 1) {
+        database.exec(uploadTables + uploadTriggers)
+        database.pragma(`user_version = ${journalFormat}`)
+        return
+      }
+      database.exec(tables + triggers + uploadTables + uploadTriggers)
       const put = database.prepare('INSERT INTO meta VALUES (?, ?)')
       put.run('directory', directory)
       put.run('highest', '')
@@ -153,7 +205,7 @@ function requireSqlite(): void {
 function otherFormat(path: string, format: number): HoldfastError {
   return new HoldfastError(
     'INVALID',
-    `the journal ${path} has format ${format}, this version of holdfast reads format ${journalFormat}: use the version that wrote it, or drain it there and give this one an empty directory`,
+    `the journal ${path} has format ${format}, this version of holdfast reads formats 1 to ${journalFormat}: use the version that wrote it, or drain it there and give this one an empty directory`,
     { field: 'journal', rule: 'version', retryable: false },
   )
 }

@@ -2,13 +2,14 @@ import { join } from 'node:path'
 import { Worker } from 'node:worker_threads'
 import { HoldfastError } from '../core/errors.ts'
 import type { Clock } from '../core/ports.ts'
-import type { Journal, Lease, WriteRow } from './contract.ts'
-import type { IncomingWrite, Ledger } from './ledger.ts'
+import type { Journal, Lease, NewWrite, WriteRow } from './contract.ts'
+import type { IncomingWrite } from './ledger.ts'
 import { look } from './look.ts'
-import type { Answer, Opened, Request, WorkerOptions } from './protocol.ts'
+import type { Answer, Book, Opened, Request, WorkerOptions } from './protocol.ts'
 import { rebuild } from './protocol.ts'
 import { writeAttributes } from './rows.ts'
 import { asJournalError, openForReading } from './schema.ts'
+import type { IncomingPart, IncomingUpload } from './uploads.ts'
 
 /** How often changes of other processes are looked for, while somebody listens. */
 const pollMs = 100
@@ -71,13 +72,13 @@ function connect(
   const { clock } = options
   const changes = watch(looking, clock)
   let closed = false
-  const change = async (op: keyof Ledger, ...args: readonly unknown[]): Promise<unknown> => {
+  const change = async (op: keyof Book, ...args: readonly unknown[]): Promise<unknown> => {
     if (closed) throw new HoldfastError('CLOSED', 'the store is closed', { outcome: 'rejected' })
     const value = await writer.call(op, ...args)
     changes.tell()
     return value
   }
-  const tell = async (op: keyof Ledger, ...args: readonly unknown[]): Promise<void> => {
+  const tell = async (op: keyof Book, ...args: readonly unknown[]): Promise<void> => {
     await change(op, ...args)
   }
 
@@ -110,6 +111,7 @@ function connect(
     release: writes => tell('release', token, writes, clock.now()),
     trash: looking.trash,
     emptied: files => tell('emptied', token, files),
+    dropUploads: idleSince => change('dropUploads', token, idleSince) as Promise<string[]>,
     collect: files => change('collect', token, files) as Promise<string[]>,
     trim: limits => change('trim', token, limits) as Promise<string[]>,
     learnt: (provider, what) => tell('learnt', token, provider, what),
@@ -119,17 +121,15 @@ function connect(
     },
   })
 
+  const incoming = ({ attributes, layout, features, ...rest }: NewWrite): IncomingWrite => ({
+    ...rest,
+    attributes: writeAttributes(attributes, { layout, features }),
+    now: clock.now(),
+  })
+
   return {
     directory: options.directory,
-    accept: write => {
-      const { attributes, layout, features, ...rest } = write
-      const incoming: IncomingWrite = {
-        ...rest,
-        attributes: writeAttributes(attributes, { layout, features }),
-        now: clock.now(),
-      }
-      return change('accept', incoming) as ReturnType<Journal['accept']>
-    },
+    accept: write => change('accept', incoming(write)) as ReturnType<Journal['accept']>,
     withdraw: seq => change('withdraw', seq) as Promise<boolean>,
     view: looking.view,
     openKeys: looking.openKeys,
@@ -139,6 +139,25 @@ function connect(
     failed: () => writer.dead(),
     providers: looking.providers,
     onChange: changes.listen,
+    beginUpload: ({ id, key, attributes, features, checksum, createdAt }) => {
+      const upload: IncomingUpload = {
+        id,
+        key,
+        attributes: writeAttributes(attributes, { features }),
+        checksum: checksum === undefined ? null : JSON.stringify(checksum),
+        createdAt,
+      }
+      return tell('beginUpload', upload)
+    },
+    addPart: ({ checksum, ...rest }) => {
+      const part: IncomingPart = { ...rest, checksum: checksum === undefined ? null : JSON.stringify(checksum) }
+      return tell('addPart', part)
+    },
+    upload: looking.upload,
+    uploadedParts: looking.uploadedParts,
+    uploads: looking.uploads,
+    completeUpload: (id, write) => change('completeUpload', id, incoming(write)) as ReturnType<Journal['accept']>,
+    dropUpload: id => change('dropUpload', id) as Promise<boolean>,
     register: providers => change('register', providers) as ReturnType<Journal['register']>,
     async lease() {
       const token = (await writer.call('lease')) as number | undefined

@@ -13,11 +13,12 @@ import { join } from 'node:path'
 import { type MessagePort, parentPort, receiveMessageOnPort, workerData } from 'node:worker_threads'
 import type { Database } from 'better-sqlite3'
 import { HoldfastError } from '../core/errors.ts'
-import { type Ledger, ledger } from './ledger.ts'
+import { ledger } from './ledger.ts'
 import { type FileLock, fileLock } from './locks.ts'
-import type { Answer, Opened, Request, WorkerOptions } from './protocol.ts'
+import type { Answer, Book, Opened, Request, WorkerOptions } from './protocol.ts'
 import { failure, rebuild } from './protocol.ts'
-import { asJournalError, openForWriting } from './schema.ts'
+import { asJournalError, formatOf, openForWriting } from './schema.ts'
+import { uploadChanges } from './uploads.ts'
 
 /**
  * The only writer of the journal in this process. Requests that arrive while a commit is on its way to disk share the next one, so the
@@ -32,7 +33,7 @@ const replicatorPath = join(options.path, 'replicator.lock')
 const reservePath = join(options.path, 'reserve')
 
 let database: Database
-let book: Ledger
+let book: Book
 let members: FileLock
 let replicator: FileLock | undefined
 let poisonedHere = false
@@ -72,6 +73,7 @@ const outside = {
         { field: 'directory', rule: 'poisoned', retryable: true },
       )
     }
+    if (!poisoned) takeOver()
     if (poisoned) copyForward()
     else if (!members.share()) {
       members.release()
@@ -88,7 +90,9 @@ const outside = {
     // From now on a journal that is not there is a loss: see demandJournal.
     makePrivate(replicatorPath)
     if (poisoned || mayBeUnclean()) checkDatabase()
-    book = ledger(database, options.writer, join(options.path, 'bodies'))
+    const bodies = join(options.path, 'bodies')
+    const changes = ledger(database, options.writer, bodies)
+    book = { ...changes, ...uploadChanges(database, bodies, changes.accept) }
     return { poisoned }
   },
 
@@ -163,7 +167,7 @@ function inOneTransaction(requests: readonly Request[]): Answer[] {
   database.exec('BEGIN IMMEDIATE')
   for (const { id, op, args } of requests) {
     try {
-      const change = book[op as keyof Ledger] as (...args: unknown[]) => unknown
+      const change = book[op as keyof Book] as (...args: unknown[]) => unknown
       answers.push({ id, ok: true, value: change(...args) })
     } catch (error) {
       if (!(error instanceof HoldfastError)) throw error
@@ -176,7 +180,8 @@ function inOneTransaction(requests: readonly Request[]): Answer[] {
 
 /** On a full disk, puts are refused; what makes room goes on, on the bytes kept in reserve for it. */
 function withoutSpace(requests: readonly Request[], error: Error): Answer[] {
-  const isPut = ({ op, args }: Request) => op === 'accept' && (args[0] as { kind: string }).kind === 'put'
+  const isPut = ({ op, args }: Request) =>
+    op === 'beginUpload' || op === 'addPart' || (op === 'accept' && (args[0] as { kind: string }).kind === 'put')
   const puts = requests.filter(isPut)
   const rest = requests.filter(request => !isPut(request))
   const answers = puts.map(({ id }) => failure(id, error))
@@ -218,6 +223,32 @@ export function poisonedError(path: string, cause?: Error): HoldfastError {
       cause,
     },
   )
+}
+
+/** How long whoever opens waits for others to leave a journal of an older format. */
+const leaveMs = 5_000
+
+/**
+ * A journal of an older format is taken over by whoever has the directory alone: a process of an older version that still has it open would not
+ * know what parts are, and collect them. Of several that begin at once one does it, and the others find it done.
+ */
+function takeOver(): void {
+  const end = Date.now() + leaveMs
+  for (let format = formatOf(journalPath); format === 1; format = formatOf(journalPath)) {
+    if (members.seize()) {
+      openForWriting(journalPath, options.directory).close()
+      return
+    }
+    if (Date.now() > end) {
+      members.release()
+      throw new HoldfastError(
+        'UNAVAILABLE',
+        `the directory ${options.path} is open in a process of an older version of holdfast: close that one first`,
+        { field: 'journal', rule: 'version', outcome: 'rejected' },
+      )
+    }
+    Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 20 + Math.random() * 80)
+  }
 }
 
 /** What the page cache shows may not be what the disk has: the journal is read once more and written to a new file, fsynced, and swapped in. */

@@ -19,7 +19,7 @@ export interface ReceiveOptions {
   readonly expected?: Expected | undefined
   /** Computed besides, and in the draft's digests; compared where it has a value. */
   readonly checksum?: AskedChecksum | undefined
-  /** Larger bodies go to a file. Default 16 KiB. */
+  /** Larger bodies go to a file. Default 16 KiB; below 0: also empty ones. */
   readonly smallBytes?: number | undefined
   readonly signal?: AbortSignal | undefined
 }

@@ -34,7 +34,7 @@ export interface IntakeDigests extends Digests {
 export interface IntakeOptions {
   readonly expected: Expected
   readonly checksum: AskedChecksum | undefined
-  /** Bodies of at most this many bytes stay in memory. */
+  /** Bodies of at most this many bytes stay in memory; below 0: none. */
   readonly smallBytes: number
   readonly signal: AbortSignal | undefined
   /** The body has grown to this many bytes. May throw: then it ends here. */
@@ -68,7 +68,9 @@ export async function takeIn(chunks: AsyncIterable<Uint8Array>, options: IntakeO
   const digests = intakeDigester(expected.sha256 !== undefined, checksum?.algorithm)
   const isLarge = expected.size !== undefined && expected.size > smallBytes
   let file = isLarge ? await options.openFile() : undefined
-  let page = newPage(isLarge ? Math.min(expected.size, pageBytes) : Math.min(expected.size ?? smallBytes, smallBytes))
+  let page = newPage(
+    isLarge ? Math.min(expected.size, pageBytes) : Math.max(0, Math.min(expected.size ?? smallBytes, smallBytes)),
+  )
   let spare: Uint8Array | undefined
   let filled = 0
   let received = 0
@@ -101,6 +103,7 @@ export async function takeIn(chunks: AsyncIterable<Uint8Array>, options: IntakeO
     if (checksum?.value !== undefined && checksum.value !== computed.checksum?.value) {
       throw mismatch('checksum', checksum.value, computed.checksum?.value ?? 'none')
     }
+    if (smallBytes < 0) file ??= await options.openFile()
     if (file === undefined) {
       return { size: received, digests: computed, bytes: filled === page.byteLength ? page : last.slice() }
     }

@@ -39,6 +39,41 @@ export function fileSource(disk: Disk, paths: readonly string[], size: number, d
   }
 }
 
+/**
+ * A body in several files as one source: what they have one after the other. Each is opened when its turn comes, and compared by itself as that of
+ * `fileSource` is; readings of this one source share what they have found. Throws as `fileSource` does, of the file that is to blame.
+ */
+export function partsSource(
+  disk: Disk,
+  parts: readonly { readonly path: string; readonly size: number; readonly digests: Digests }[],
+  size: number,
+  digests: Digests,
+): Source {
+  const sources = new Map<string, Source>()
+  const sourceOf = ({ path, size: bytes, digests: own }: (typeof parts)[number]): Source => {
+    const source = sources.get(path) ?? fileSource(disk, [path], bytes, own)
+    sources.set(path, source)
+    return source
+  }
+  return {
+    size,
+    crc32c: digests.crc32c,
+    md5: digests.md5,
+    async *open(start, end) {
+      const found = parts.reduce((sum, part) => sum + part.size, 0)
+      if (found !== size) throw corruptBody('size', `the parts of a body have ${found} bytes, it had ${size}`)
+      let at = 0
+      for (const part of parts) {
+        const from = Math.max(start, at)
+        const to = Math.min(end, at + part.size)
+        if (from < to) yield* sourceOf(part).open(from - at, to - at)
+        at += part.size
+        if (at >= end) return
+      }
+    },
+  }
+}
+
 /** A body that the journal holds in a row, compared with its digest before each reading. */
 export function rowSource(bytes: Uint8Array, size: number, digests: Digests): Source {
   return {

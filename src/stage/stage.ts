@@ -9,7 +9,7 @@ import { type Draft, draftMaker, type LinkedBody, type PublishedBody, type Recei
 import { errno } from './failures.ts'
 import { isFileId, reserveBytes, writeReserve } from './files.ts'
 import { openPoison, stepsOf } from './poison.ts'
-import { fileSource, rowSource, verifyFile } from './reading.ts'
+import { fileSource, partsSource, rowSource, verifyFile } from './reading.ts'
 import { draftSweep, type Sweep } from './sweep.ts'
 
 /**
@@ -74,7 +74,11 @@ export interface Stage {
 }
 
 /** A body that the journal knows. One that is released while it is read is found where it went. */
-export type StoredBody = PublishedBody | { readonly in: 'cache'; readonly file: string }
+export type StoredBody =
+  | PublishedBody
+  | { readonly in: 'cache'; readonly file: string }
+  /** What these files in `bodies` have, one after the other. */
+  | { readonly in: 'parts'; readonly parts: readonly LinkedBody[] }
 
 export interface StagedFile {
   readonly file: string
@@ -113,6 +117,13 @@ export function openStage({ directory, random, clock, maxStageBytes, stagedBytes
           return rowSource(stored.bytes, size, digests)
         case 'file':
           return fileSource(disk, [body(stored.file), cached(stored.file)], size, digests)
+        case 'parts':
+          return partsSource(
+            disk,
+            stored.parts.map(part => ({ path: body(part.file), size: part.size, digests: part })),
+            size,
+            digests,
+          )
         case 'cache':
           return fileSource(disk, [cached(stored.file), body(stored.file)], size, digests)
       }

@@ -212,6 +212,9 @@ export function row({
     size: bytes.byteLength,
     ...digestsOf(bytes),
     attributes,
+    layout: { etag: digestsOf(bytes).md5, parts: [{ count: 1, bytes: bytes.byteLength }] },
+    keepsLayout: false,
+    features: undefined,
     damaged,
     body: kind === 'put' ? { in: 'row', bytes } : { in: 'none' },
     acceptedAt: startMs,
@@ -234,13 +237,22 @@ export function row({
 
 export function cachedRow(key: string, n: number, body: string): CachedBody {
   const bytes = Buffer.from(body)
-  const { size, crc32c, md5 } = row({ key, n, body })
-  return { key, version: version(n), body: { in: 'row', bytes }, size, crc32c, md5, attributes }
+  const { size, crc32c, md5, layout, keepsLayout, features } = row({ key, n, body })
+  const kept = { attributes, layout, keepsLayout, features }
+  return { key, version: version(n), body: { in: 'row', bytes }, size, crc32c, md5, ...kept }
 }
 
-function openKeyOf({ key, kind, version: of, size, md5, replicas }: WriteRow): OpenKey {
+function openKeyOf({ key, kind, version: of, size, layout, features, replicas }: WriteRow): OpenKey {
   const lacking = replicas.filter(({ state }) => state !== 'stored' && state !== 'verified')
-  return { key, kind, version: of, size, md5, missingAt: lacking.map(({ provider }) => provider) }
+  return {
+    key,
+    kind,
+    version: of,
+    size,
+    etag: layout.etag,
+    storageClass: features?.s3?.StorageClass,
+    missingAt: lacking.map(({ provider }) => provider),
+  }
 }
 
 function bytesOf({ body }: LocalBody): Uint8Array {

@@ -3,7 +3,8 @@ import { join } from 'node:path'
 import Database from 'better-sqlite3'
 import { expect } from 'vitest'
 import { digestsOf } from '../../src/core/digest.ts'
-import { sumOf, type WriteRecord } from '../../src/journal/rows.ts'
+import type { PartRecord } from '../../src/journal/parts.ts'
+import { listSum, sumOf, sumOfPart, type WriteRecord } from '../../src/journal/rows.ts'
 
 interface Counted {
   origin: string
@@ -24,11 +25,14 @@ export async function checkDirectory(path: string, options: { readonly orphans?:
   try {
     expect(database.pragma('integrity_check', { simple: true })).toBe('ok')
     const writes = database.prepare<[], WriteRecord>('SELECT * FROM writes').all()
-    checkCounters(database, writes)
+    const parts = database.prepare<[], PartRecord>('SELECT * FROM parts ORDER BY number').all()
+    checkCounters(database, writes, parts)
     checkMasks(database, writes)
-    for (const write of writes) await checkBody(path, write)
+    for (const write of writes) await checkBody(path, write, partsOf(write, parts))
+    for (const part of parts) await checkPart(database, path, part)
     const named = new Set([
       ...writes.flatMap(({ file }) => file ?? []),
+      ...parts.map(({ file }) => file),
       ...database.prepare<[], string>('SELECT file FROM trash').pluck().all(),
       ...database.prepare<[], string>('SELECT file FROM cached WHERE file IS NOT NULL').pluck().all(),
     ])
@@ -42,9 +46,16 @@ export async function checkDirectory(path: string, options: { readonly orphans?:
   await checkModes(path)
 }
 
-function checkCounters(database: Database.Database, writes: readonly WriteRecord[]): void {
+function checkCounters(
+  database: Database.Database,
+  writes: readonly WriteRecord[],
+  parts: readonly PartRecord[],
+): void {
   const recount = new Map<string, Counted>()
-  for (const { origin, state, waiting, blocked, stored, size } of writes) {
+  const open = parts
+    .filter(({ upload }) => upload !== null)
+    .map(({ size }) => ({ origin: 'app', state: 'upload', waiting: 0, blocked: 0, stored: 0, size }))
+  for (const { origin, state, waiting, blocked, stored, size } of [...writes, ...open]) {
     const key = [origin, state, waiting, blocked, stored].join()
     const group = recount.get(key) ?? { origin, state, waiting, blocked, stored, writes: 0, bytes: 0 }
     recount.set(key, { ...group, writes: group.writes + 1, bytes: group.bytes + size })
@@ -58,8 +69,8 @@ function checkCounters(database: Database.Database, writes: readonly WriteRecord
       .toSorted()
   expect(sorted(tally)).toEqual(sorted(recount.values()))
   const meta = (name: string) => database.prepare('SELECT value FROM meta WHERE name = ?').pluck().get(name) as number
-  const open = writes.filter(({ origin, state }) => origin === 'app' && state === 'open').length
-  expect(meta('accepted'), 'accepted = done + superseded + open').toBe(meta('done') + meta('superseded') + open)
+  const going = writes.filter(({ origin, state }) => origin === 'app' && state === 'open').length
+  expect(meta('accepted'), 'accepted = done + superseded + open').toBe(meta('done') + meta('superseded') + going)
   const highest = database.prepare<[], string>("SELECT value FROM meta WHERE name = 'highest'").pluck().get() ?? ''
   for (const { version } of writes) expect(version <= highest).toBe(true)
   const openKeys = writes.filter(({ origin, state }) => origin === 'app' && state === 'open').map(({ key }) => key)
@@ -84,13 +95,39 @@ function checkMasks(database: Database.Database, writes: readonly WriteRecord[])
   }
 }
 
-async function checkBody(path: string, write: WriteRecord): Promise<void> {
+function partsOf({ seq, parts: list }: WriteRecord, parts: readonly PartRecord[]): readonly PartRecord[] | undefined {
+  const own = parts.filter(part => part.seq === seq)
+  expect(own.length === 0 ? null : listSum(own), 'the parts that the row of the write tells of').toBe(list)
+  return list === null ? undefined : own
+}
+
+async function checkBody(path: string, write: WriteRecord, parts: readonly PartRecord[] | undefined): Promise<void> {
   expect(write.sum, `row of ${write.key}`).toBe(sumOf(write))
   if (write.kind === 'delete' || write.state === 'refused') return
-  const bytes = write.file === null ? write.body : await readFile(join(path, 'bodies', write.file))
+  const read = (file: string) => readFile(join(path, 'bodies', file))
+  const bytes =
+    parts === undefined
+      ? write.file === null
+        ? write.body
+        : await read(write.file)
+      : Buffer.concat(await Promise.all(parts.map(({ file }) => read(file))))
   expect(bytes, `body of ${write.key}`).not.toBeNull()
   const { crc32c, md5 } = digestsOf(bytes as Uint8Array)
   expect({ size: bytes?.byteLength, crc32c, md5 }).toEqual({ size: write.size, crc32c: write.crc32c, md5: write.md5 })
+}
+
+/** A part belongs to one upload or one write that is there, and its file is what its row says. */
+async function checkPart(database: Database.Database, path: string, part: PartRecord): Promise<void> {
+  expect((part.upload === null) !== (part.seq === null), 'whose a part is').toBe(true)
+  expect(part.sum, `row of part ${part.number}`).toBe(sumOfPart(part))
+  const owner =
+    part.upload === null
+      ? database.prepare('SELECT 1 FROM writes WHERE seq = ?').get(part.seq)
+      : database.prepare('SELECT 1 FROM uploads WHERE id = ?').get(part.upload)
+  expect(owner, `whose part ${part.number} is`).toBeDefined()
+  const bytes = await readFile(join(path, 'bodies', part.file))
+  const { crc32c, md5 } = digestsOf(bytes)
+  expect({ size: bytes.byteLength, crc32c, md5 }).toEqual({ size: part.size, crc32c: part.crc32c, md5: part.md5 })
 }
 
 async function checkModes(path: string): Promise<void> {
