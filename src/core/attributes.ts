@@ -1,4 +1,11 @@
-import { checksumName, type KeptChecksum, readChecksum, writeChecksum } from './checksum.ts'
+import {
+  type ChecksumAlgorithm,
+  checksumName,
+  type KeptChecksum,
+  longestChecksumBytes,
+  readChecksum,
+  writeChecksum,
+} from './checksum.ts'
 import { entryName } from './entry.ts'
 import type { ContentHeaders, MetadataLimits, RemoteObject } from './provider.ts'
 
@@ -60,9 +67,13 @@ function readPacked(value: string): [string, string][] | undefined {
   }
 }
 
-/** Bytes that this metadata takes at a provider, with our own entry at its longest. */
-export function metadataBytes(metadata: Readonly<Record<string, string>>, limits: MetadataLimits): number {
-  let bytes = longestEntryBytes
+/** Bytes that this metadata takes at a provider, with our own entries at their longest. */
+export function metadataBytes(
+  metadata: Readonly<Record<string, string>>,
+  limits: MetadataLimits,
+  checksum?: ChecksumAlgorithm,
+): number {
+  let bytes = longestEntryBytes + (checksum === undefined ? 0 : longestChecksumBytes(checksum))
   for (const [name, value] of Object.entries(packMetadata(metadata, '', limits))) {
     if (name !== entryName) bytes += Buffer.byteLength(name) + Buffer.byteLength(value)
   }
@@ -76,6 +87,21 @@ export function attributesOf(object: RemoteObject): Attributes {
     metadata: unpackMetadata(object.metadata),
     ...(checksum === undefined ? {} : { checksum }),
   }
+}
+
+/**
+ * Of an object that somebody else wrote: without what only we write. It may have come along with a copy, and says nothing of these bytes.
+ */
+export function foreignAttributesOf(object: RemoteObject): Attributes {
+  const { checksum: _, metadata, ...headers } = attributesOf(object)
+  return { ...headers, metadata: withoutOurs(metadata) }
+}
+
+/** Metadata without names that only Holdfast may give. */
+export function withoutOurs(metadata: Readonly<Record<string, string>>): Readonly<Record<string, string>> {
+  const theirs: Record<string, string> = Object.create(null)
+  for (const [name, value] of Object.entries(metadata)) if (!name.startsWith(entryName)) theirs[name] = value
+  return theirs
 }
 
 const headerNames = ['contentType', 'cacheControl', 'contentDisposition', 'contentEncoding', 'contentLanguage'] as const

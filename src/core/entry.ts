@@ -49,13 +49,22 @@ export type Recognised =
   | { readonly whose: 'foreign'; readonly version: Version }
 
 export function recognise(object: RemoteObject): Recognised {
-  const entry = readEntry(object.key, object.metadata[entryName])
+  const entry = entryThatCounts(object, object.metadata[entryName])
+  return entry === undefined
+    ? { whose: 'foreign', version: foreignVersion(object.modifiedAt) }
+    : { whose: 'ours', version: entry.version, entry }
+}
+
+/** What an entry says of the object that it was found with, a listing's too; `undefined` where there is none, or it does not fit. */
+export function entryThatCounts(
+  { key, size, attested }: Pick<RemoteObject, 'key' | 'size' | 'attested'>,
+  text: string | undefined,
+): Entry | undefined {
+  const entry = readEntry(key, text)
   const fits =
     entry !== undefined &&
-    entry.size === object.size &&
-    (object.attested.crc32c === undefined || object.attested.crc32c === entry.crc32c) &&
-    (object.attested.md5 === undefined || entry.etag.includes('-') || object.attested.md5 === entry.etag)
-  return fits
-    ? { whose: 'ours', version: entry.version, entry }
-    : { whose: 'foreign', version: foreignVersion(object.modifiedAt) }
+    entry.size === size &&
+    (attested.crc32c === undefined || attested.crc32c === entry.crc32c) &&
+    (attested.md5 === undefined || entry.etag.includes('-') || attested.md5 === entry.etag)
+  return fits ? entry : undefined
 }

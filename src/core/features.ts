@@ -47,10 +47,62 @@ export interface S3Features {
 
 export type S3FeatureName = keyof S3Features
 
+export const s3FeatureNames = [
+  'ACL',
+  'GrantFullControl',
+  'GrantRead',
+  'GrantReadACP',
+  'GrantWriteACP',
+  'StorageClass',
+  'ServerSideEncryption',
+  'SSEKMSKeyId',
+  'SSEKMSEncryptionContext',
+  'BucketKeyEnabled',
+  'Tagging',
+  'WebsiteRedirectLocation',
+  'Expires',
+  'ObjectLockMode',
+  'ObjectLockRetainUntilDate',
+  'ObjectLockLegalHoldStatus',
+] as const satisfies readonly S3FeatureName[]
+
 /** Why a provider cannot keep a feature, and has no equal to it. */
 export interface FeatureRefusal {
   /** `s3.ACL`. */
   readonly field: string
   /** Ends the sentence "features.s3.ACL …": `has no equal at gcs:photos`. */
   readonly message: string
+}
+
+interface Refusing {
+  readonly name: string
+  refuseFeatures?(features: ProviderFeatures): FeatureRefusal | undefined
+}
+
+/** Why this provider takes no write with these features, if it does not. One whose driver knows nothing of features keeps none. */
+export function featureRefusal(provider: Refusing, features: ProviderFeatures): FeatureRefusal | undefined {
+  if (provider.refuseFeatures !== undefined) return provider.refuseFeatures(features)
+  const { s3 = {}, relax = [] } = features
+  const name = s3FeatureNames.find(each => s3[each] !== undefined && !relax.includes(each))
+  return name && { field: `s3.${name}`, message: `is not kept by the driver of ${provider.name}` }
+}
+
+/**
+ * What goes along when an object is stored once more, by what a provider that speaks S3 says of it: storage class, redirection, `Expires`.
+ * Encryption and locks do not: what an object says of these may be its bucket's doing, and another bucket may have neither the key nor
+ * locks. Access rights and tags no read shows. `undefined` where that is nothing, or where one of these providers takes not even that.
+ */
+export function featuresAlong(
+  said: S3Features | undefined,
+  providers: readonly Refusing[],
+): ProviderFeatures | undefined {
+  const { StorageClass, WebsiteRedirectLocation, Expires } = said ?? {}
+  const s3: S3Features = {
+    ...(StorageClass === undefined ? {} : { StorageClass }),
+    ...(WebsiteRedirectLocation === undefined ? {} : { WebsiteRedirectLocation }),
+    ...(Expires === undefined ? {} : { Expires }),
+  }
+  if (Object.keys(s3).length === 0) return undefined
+  const features = { s3, relax: s3FeatureNames }
+  return providers.some(provider => featureRefusal(provider, features) !== undefined) ? undefined : features
 }

@@ -1,4 +1,5 @@
 import { HoldfastError, shown } from './errors.ts'
+import { featureRefusal } from './features.ts'
 import { type About, type CallLimits, guardedItems, guardedSource, timeout, withLimits } from './guard.ts'
 import type { Clock } from './ports.ts'
 import type { Provider, RemoteBody } from './provider.ts'
@@ -39,6 +40,7 @@ export function guardProvider(provider: Provider, limits: ProviderLimits): Provi
       return provider.capabilities
     },
     refuseKey: key => provider.refuseKey(key),
+    refuseFeatures: features => featureRefusal(provider, features),
     classify: error => provider.classify(error),
 
     // Asks one thing after the other, so silence cannot be told from work: only the whole is limited.

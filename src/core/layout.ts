@@ -1,3 +1,5 @@
+import { createHash, type Hash } from 'node:crypto'
+
 /**
  * How the app uploaded an object, as far as it shows: S3 says it in the ETag, and gives parts back by number. A driver that can store
  * the same parts makes its service say the same.
@@ -56,4 +58,46 @@ export function layoutOf(etag: string, size: number, partSize: number | undefine
   if (whole > 0) runs.push({ count: whole, bytes: partSize })
   if (rest > 0 || whole === 0) runs.push({ count: 1, bytes: rest })
   return { etag, parts: runs }
+}
+
+/** As S3 says it of an object in parts: the MD5 of the parts' MD5s (hex, in order), and how many. */
+export function etagOfParts(md5s: readonly string[]): string {
+  const all = createHash('md5')
+  for (const md5 of md5s) all.update(md5, 'hex')
+  return `${all.digest('hex')}-${md5s.length}`
+}
+
+/** The ETag that S3 would give to bytes that were uploaded in these parts, in one pass over them. */
+export function partsDigester(runs: readonly PartRun[]): {
+  update(bytes: Uint8Array): void
+  /** Call once, at the end. What is missing of the last part is taken for its end; what is left over, for nothing. */
+  etag(): string
+} {
+  const md5s: string[] = []
+  const rest = pieces(runs)[Symbol.iterator]()
+  let part: { readonly md5: Hash; left: number } | undefined
+  const begin = (): void => {
+    const step = rest.next()
+    part = step.done === true ? undefined : { md5: createHash('md5'), left: step.value.end - step.value.start }
+  }
+  const end = (): void => {
+    if (part !== undefined) md5s.push(part.md5.digest('hex'))
+    begin()
+  }
+  begin()
+  return {
+    update(bytes) {
+      for (let at = 0; at < bytes.byteLength && part !== undefined; ) {
+        const piece = bytes.subarray(at, at + part.left)
+        part.md5.update(piece)
+        part.left -= piece.byteLength
+        at += piece.byteLength
+        if (part.left === 0) end()
+      }
+    },
+    etag() {
+      if (part !== undefined) end()
+      return etagOfParts(md5s)
+    },
+  }
 }

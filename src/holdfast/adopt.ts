@@ -1,14 +1,19 @@
-import { attributesOf } from '../core/attributes.ts'
+import { foreignAttributesOf } from '../core/attributes.ts'
+import { checksumName, readChecksum } from '../core/checksum.ts'
 import { recognise } from '../core/entry.ts'
-import { HoldfastError } from '../core/errors.ts'
+import { HoldfastError, invalid } from '../core/errors.ts'
+import { featuresAlong } from '../core/features.ts'
+import { type Layout, type PartRun, partsDigester, pieces } from '../core/layout.ts'
 import { maxClockLeadMs, versionTime } from '../core/version.ts'
 import type { Provider, RemoteObject } from '../core/provider.ts'
+import type { Draft } from '../stage/drafts.ts'
 import { fetchInto } from '../replicate/fetch.ts'
 import { checkAdopt } from './input/calls.ts'
 import { checkKey } from './input/key.ts'
+import { demandRoom } from './input/metadata.ts'
 import type { PutReceipt } from './receipt.ts'
 import { receiptOf } from './receipt.ts'
-import { promise, type WriteDeps } from './writes.ts'
+import { onePiece, promise, type WriteDeps } from './writes.ts'
 
 /** An object that is the newest of all that the providers have under a key. */
 interface Newest {
@@ -19,7 +24,11 @@ interface Newest {
 /**
  * Takes in an object that was uploaded to a provider directly: stages it, gives it a version, and mirrors it like any other write, back to its
  * source too. One that is ours already answers its own version. UNAVAILABLE where a provider that was to be asked cannot be; INVALID
- * key/absent where none has it.
+ * key/absent where none has it, parts/size where it does not have the bytes of the parts that were given, metadata/size where another provider
+ * cannot hold its metadata.
+ *
+ * Its ETag stays what the provider says where the bytes bear that out: as the MD5 of what came in one piece, or as that of the parts that
+ * the caller names. An ETag that is no digest (S3's of an object under a key of KMS), or of parts that nobody names, becomes the MD5.
  */
 export async function adopt(
   deps: WriteDeps,
@@ -29,7 +38,7 @@ export async function adopt(
 ): Promise<PutReceipt> {
   const all = deps.providers.map(({ provider }) => provider)
   const checkedKey = checkKey(key, all)
-  const { from, signal: given } = checkAdopt(options, all)
+  const { from, parts, features, signal: given } = checkAdopt(options, all)
   const signal = given === undefined ? closing : AbortSignal.any([given, closing])
   const newest = await findNewest(from === undefined ? all : [from], checkedKey, signal)
   if (newest === undefined)
@@ -51,20 +60,43 @@ export async function adopt(
   if (there.whose === 'ours') {
     const { version, entry } = there
     const receipt = receiptOf(deps, { seq: 0, key: checkedKey, version })
-    return { ...receipt, size: entry.size, crc32c: entry.crc32c, etag: entry.etag }
+    const checksum = readChecksum(object.metadata[checksumName])
+    const known = { ...receipt, size: entry.size, crc32c: entry.crc32c, etag: entry.etag }
+    return checksum === undefined ? known : { ...known, checksum }
   }
+  demandParts(parts, object.size)
+  demandRoom(foreignAttributesOf(object).metadata, all)
   const wanted = { token: object.token, size: object.size, crc32c: object.attested.crc32c }
-  const fetched = await fetchInto(deps.stage, provider, checkedKey, wanted, signal)
+  const inParts = parts && partsDigester(parts)
+  const watch = inParts && ((chunk: Uint8Array) => inParts.update(chunk))
+  const fetched = await fetchInto(deps.stage, provider, checkedKey, wanted, signal, watch)
   if (fetched === undefined)
     throw new HoldfastError('UNAVAILABLE', `${provider.name} had the object a moment ago and has it no more`, {
       key: checkedKey,
       outcome: 'rejected',
     })
-  return promise(deps, checkedKey, fetched.draft, attributesOf(fetched.object), {
-    condition: undefined,
-    ack: undefined,
-    signal: given,
-  })
+  const attributes = foreignAttributesOf(fetched.object)
+  const layout = layoutThere(fetched, parts, inParts?.etag())
+  const kept = { attributes, features: features ?? featuresAlong(object.features, all), layout }
+  const terms = { condition: undefined, ack: undefined, signal: given }
+  return promise(deps, checkedKey, fetched.draft, kept, terms)
+}
+
+function demandParts(parts: readonly PartRun[] | undefined, size: number): void {
+  if (parts === undefined) return
+  let bytes = 0
+  for (const { end } of pieces(parts)) bytes = end
+  if (bytes !== size) throw invalid('parts', 'size', `the parts have ${bytes} bytes, the object has ${size}`)
+}
+
+/** What the object came in, where its provider's ETag is the one that such bytes have. */
+function layoutThere(
+  { object, draft }: { readonly object: RemoteObject; readonly draft: Draft },
+  parts: readonly PartRun[] | undefined,
+  etag: string | undefined,
+): Layout | undefined {
+  if (object.etag === draft.digests.md5) return onePiece(draft)
+  return parts !== undefined && etag !== undefined && object.etag === etag ? { etag, parts } : undefined
 }
 
 async function findNewest(

@@ -29,9 +29,9 @@ export interface PutReceipt extends Receipt {
   readonly crc32c: string
   /** Of the body, 32 hex digits. */
   readonly md5?: string
-  /** As S3 would say it, without quotes: the MD5 in hex. */
+  /** As S3 would say it, without quotes: the MD5 in hex, or `hex-N` of what came in N parts. */
   readonly etag: string
-  /** Where one was asked for. */
+  /** Where one was asked for, or comes from the source of a copy. */
   readonly checksum?: KeptChecksum
 }
 

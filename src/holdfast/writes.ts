@@ -1,6 +1,8 @@
 import type { Attributes } from '../core/attributes.ts'
 import { readBody } from '../core/body.ts'
 import { HoldfastError } from '../core/errors.ts'
+import type { ProviderFeatures } from '../core/features.ts'
+import type { Layout } from '../core/layout.ts'
 import type { Clock } from '../core/ports.ts'
 import type { Provider } from '../core/provider.ts'
 import { stampTime } from '../core/version.ts'
@@ -33,7 +35,8 @@ export interface WriteDeps extends ReceiptDeps {
  */
 export async function put(deps: WriteDeps, key: unknown, body: unknown, options: unknown): Promise<PutReceipt> {
   const providers = deps.providers.map(({ provider }) => provider)
-  const { attributes, expected, condition, ack, signal } = checkPut(options, providers)
+  const { attributes, features, checksum, inOnePiece, expected, ...terms } = checkPut(options, providers)
+  const { signal } = terms
   // Taken in hand before anything can be refused: a stream that fails while nobody looks would end the process. Nothing is read yet.
   const incoming = readBody(body, {
     limit: objectLimit(providers),
@@ -44,9 +47,16 @@ export async function put(deps: WriteDeps, key: unknown, body: unknown, options:
   signal?.throwIfAborted()
   const draft = await deps.stage.receive(incoming.chunks, {
     expected: { ...expected, size: incoming.knownSize },
+    checksum,
     signal: underClose(deps, signal),
   })
-  return promise(deps, checkedKey, draft, wholeAttributes(attributes), { condition, ack, signal })
+  const kept = { attributes: wholeAttributes(attributes), features, layout: inOnePiece ? onePiece(draft) : undefined }
+  return promise(deps, checkedKey, draft, kept, terms)
+}
+
+/** What came in one request: its ETag is the MD5, at every provider that says so in its listings too. */
+export function onePiece({ size, digests }: Draft): Layout {
+  return { etag: digests.md5, parts: [{ count: 1, bytes: size }] }
 }
 
 /** The signal of a caller while the body arrives. */
@@ -60,23 +70,43 @@ export interface Terms {
   readonly signal: AbortSignal | undefined
 }
 
+/** What goes with a body: attributes without a checksum that was computed on the way, which the draft knows. */
+export interface Kept {
+  readonly attributes: Attributes
+  readonly features: ProviderFeatures | undefined
+  readonly layout: Layout | undefined
+}
+
 /** From a body on local disk to a receipt. */
 export async function promise(
   deps: WriteDeps,
   key: string,
   draft: Draft,
-  attributes: Attributes,
+  kept: Kept,
   terms: Terms,
 ): Promise<PutReceipt> {
   await using staged = draft
   deps.closing.throwIfAborted()
   terms.signal?.throwIfAborted()
   const body = await staged.publish()
-  const { crc32c, md5 } = staged.digests
+  const { crc32c, md5, checksum = kept.attributes.checksum } = staged.digests
   const size = staged.size
+  const { features, layout } = kept
+  const attributes = checksum === undefined ? kept.attributes : { ...kept.attributes, checksum }
+  const content: Content = {
+    key,
+    kind: 'put',
+    size,
+    crc32c,
+    md5,
+    attributes,
+    body,
+    ...(features === undefined ? {} : { features }),
+    ...(layout === undefined ? {} : { layout }),
+  }
   let accepted: Accepted
   try {
-    accepted = await accept(deps, { key, kind: 'put', size, crc32c, md5, attributes, body }, terms.condition)
+    accepted = await accept(deps, content, terms.condition)
   } catch (error) {
     // Where nobody knows whether the journal took it, the body stays: the collector asks the journal.
     if (error instanceof HoldfastError && error.outcome === 'rejected') await staged.discard()
@@ -86,7 +116,8 @@ export async function promise(
   staged.release()
   const promised = { ...accepted, key }
   await settled(deps, promised, terms)
-  return { ...receiptOf(deps, promised), size, crc32c, md5, etag: md5 }
+  const receipt = { ...receiptOf(deps, promised), size, crc32c, md5, etag: layout?.etag ?? md5 }
+  return checksum === undefined ? receipt : { ...receipt, checksum }
 }
 
 /** Resolves when an accepted write is decided, where it has a condition, and acknowledged. */

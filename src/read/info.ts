@@ -23,12 +23,15 @@ export function infoOfLocal(key: string, row: WriteRow | CachedBody): ObjectInfo
 
 export function infoOfRemote(object: RemoteObject, recognised: Recognised): ObjectInfo {
   const { key, size, features } = object
+  const { checksum, ...attributes } = attributesIn(attributesOf(object))
   const said = features === undefined ? {} : { features }
-  const common = { ...attributesIn(attributesOf(object)), key, size, version: recognised.version, ...said }
+  const common = { ...attributes, key, size, version: recognised.version, ...said }
   if (recognised.whose === 'ours') {
     const { etag, crc32c, partSize } = recognised.entry
-    return { ...common, etag, crc32c, modifiedAt: timeOf(recognised.version), ...partsOf(etag, partSize) }
+    const kept = checksum === undefined ? {} : { checksum }
+    return { ...common, etag, crc32c, modifiedAt: timeOf(recognised.version), ...kept, ...partsOf(etag, partSize) }
   }
+  // A kept checksum may have come along with a copy, or stayed when other bytes came: of these bytes it says nothing.
   const { crc32c, md5 } = object.attested
   const etag = object.etag ?? md5 ?? crc32c ?? object.token
   return { ...common, etag, modifiedAt: object.modifiedAt, ...(crc32c === undefined ? {} : { crc32c }) }

@@ -1,7 +1,7 @@
-import { recognise } from '../core/entry.ts'
+import { entryName, entryThatCounts, recognise } from '../core/entry.ts'
 import { HoldfastError } from '../core/errors.ts'
 import { compareKeys, reservedPrefix } from '../core/key.ts'
-import type { ListRequest, Provider, RemoteEntry } from '../core/provider.ts'
+import type { ListRequest, Provider, RemoteEntry, RemoteObject } from '../core/provider.ts'
 import { versionTime } from '../core/version.ts'
 import type { OpenKey } from '../journal/contract.ts'
 import { overlayOf, pageKeys } from './overlay.ts'
@@ -78,7 +78,7 @@ export async function* merged(
     if (object === undefined) return undefined
     const { version } = recognise(object)
     if (version <= (journal.view(key).deleted ?? '')) return undefined
-    return listed({ ...object, type: 'object' })
+    return listed(asListed(object))
   }
 
   /** Whether a group has a key left when what is deleted here is taken away, and what is Holdfast's own. */
@@ -139,10 +139,34 @@ function owed({ key, size, version, etag, storageClass }: OpenKey): ListEntry {
   return storageClass === undefined ? shown : { ...shown, storageClass }
 }
 
-function listed(entry: Omit<RemoteEntry & { type: 'object' }, 'token'>): ListEntry {
-  const { key, size, modifiedAt } = entry
-  const etag = entry.etag ?? entry.attested.md5
-  return { type: 'object', key, size, modifiedAt, ...(etag === undefined ? {} : { etag }) }
+/** Of our own objects, where the listing shows that they are: the ETag, version and time that `head` has. */
+function listed(found: Listed): ListEntry {
+  const { key, size, storageClass } = found
+  const said = storageClass === undefined ? {} : { storageClass }
+  const entry = found.entry === undefined ? undefined : entryThatCounts(found, found.entry)
+  if (entry !== undefined) {
+    const { etag, version } = entry
+    return { type: 'object', key, size, modifiedAt: new Date(versionTime(version)), etag, version, ...said }
+  }
+  const etag = found.etag ?? found.attested.md5
+  return { type: 'object', key, size, modifiedAt: found.modifiedAt, ...(etag === undefined ? {} : { etag }), ...said }
+}
+
+type Listed = Omit<RemoteEntry & { type: 'object' }, 'token' | 'type'>
+
+function asListed(object: RemoteObject): Listed {
+  const { key, size, modifiedAt, etag, attested, metadata, features } = object
+  const { [entryName]: entry } = metadata
+  const storageClass = features?.StorageClass
+  return {
+    key,
+    size,
+    modifiedAt,
+    etag,
+    attested,
+    ...(entry === undefined ? {} : { entry }),
+    ...(storageClass === undefined ? {} : { storageClass }),
+  }
 }
 
 function unordered(provider: Provider, last: string, name: string): HoldfastError {

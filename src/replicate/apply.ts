@@ -1,6 +1,7 @@
 import { attributesOf, packMetadata, sameAttributes } from '../core/attributes.ts'
 import { claimedVersion, recognise, writeEntry } from '../core/entry.ts'
-import { HoldfastError } from '../core/errors.ts'
+import { HoldfastError, shown } from '../core/errors.ts'
+import { featureRefusal } from '../core/features.ts'
 import { partSizeOf } from '../core/layout.ts'
 import type { PutCondition, RemoteObject, UploadMemo } from '../core/provider.ts'
 import type { Source } from '../core/source.ts'
@@ -122,12 +123,16 @@ export function isWhatWeStored({ task, target }: Pick<Applying, 'task' | 'target
   return found.token === token && found.modifiedAt.getTime() <= latest
 }
 
-/** Whether an object that says it is this write has its bytes and attributes. */
+/**
+ * Whether an object that says it is this write has its bytes and attributes, and the ETag that the app was told. What else was asked for
+ * (storage class, access rights) is the service's to change, and is not compared.
+ */
 export function isSame(write: WriteRow, found: RemoteObject): boolean {
   const there = recognise(found)
   return (
     there.whose === 'ours' &&
     there.entry.crc32c === write.crc32c &&
+    there.entry.etag === write.layout.etag &&
     found.size === write.size &&
     sameAttributes(attributesOf(found), write.attributes)
   )
@@ -138,6 +143,7 @@ async function send(applying: Applying, condition: PutCondition | undefined): Pr
   const { write } = task
   const { metadata, checksum, ...headers } = write.attributes
   const { layout, keepsLayout, features } = write
+  demandKept(applying)
   const { version, size, crc32c } = write
   const entry = { version, size, crc32c, etag: layout.etag, partSize: partSizeOf(layout) }
   const result = await target.provider.put(
@@ -155,6 +161,20 @@ async function send(applying: Applying, condition: PutCondition | undefined): Pr
   )
   noteClock(target, result.serverTime, now())
   return { is: 'stored', token: result.token, etag: result.etag, proof: result.proof }
+}
+
+/** What was kept when the write was accepted may be kept no more: the provider is opened with other options today. */
+function demandKept({ task, target }: Applying): void {
+  const { key, features } = task.write
+  const refusal = features && featureRefusal(target.provider, features)
+  if (refusal === undefined) return
+  const { name } = target.provider
+  throw new HoldfastError('BLOCKED', `features.${refusal.field} ${refusal.message} (provider ${shown(name)})`, {
+    provider: name,
+    key,
+    reason: 'REFUSED',
+    retryable: false,
+  })
 }
 
 /** Whether the key was deleted after our write, while it waited. A marker from a clock that does not agree settles nothing. */

@@ -11,7 +11,7 @@ export interface Fetched {
 
 /**
  * Fetches an object into the stage, pinned to one write of it: never a mixture of two. `undefined`: there is none. PRECONDITION: another
- * write came in between. CORRUPT where the bytes are not what the provider attests, or what `wanted` says.
+ * write came in between. CORRUPT where the bytes are not what the provider attests, or what `wanted` says. `watch` sees every chunk, in order.
  */
 export async function fetchInto(
   stage: Stage,
@@ -19,6 +19,7 @@ export async function fetchInto(
   key: string,
   wanted: { readonly token: string; readonly size: number; readonly crc32c: string | undefined } | undefined,
   signal: AbortSignal,
+  watch?: (chunk: Uint8Array) => void,
 ): Promise<Fetched | undefined> {
   const pin = wanted !== undefined && provider.capabilities.readIf ? wanted.token : undefined
   const answer = await provider.get({ key, range: undefined, token: pin }, signal)
@@ -38,7 +39,8 @@ export async function fetchInto(
     md5: object.attested.md5,
   }
   try {
-    return { object, draft: await stage.receive(answer.body, { expected, signal }) }
+    const body = watch === undefined ? answer.body : watched(answer.body, watch)
+    return { object, draft: await stage.receive(body, { expected, signal }) }
   } catch (error) {
     await answer.close()
     if (!(error instanceof HoldfastError) || error.code !== 'CHECKSUM') throw error
@@ -49,5 +51,15 @@ export async function fetchInto(
       reason: 'MISMATCH',
       retryable: false,
     })
+  }
+}
+
+async function* watched(
+  body: AsyncIterable<Uint8Array>,
+  watch: (chunk: Uint8Array) => void,
+): AsyncIterable<Uint8Array> {
+  for await (const chunk of body) {
+    watch(chunk)
+    yield chunk
   }
 }

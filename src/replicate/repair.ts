@@ -1,9 +1,11 @@
 import { attributesOf } from '../core/attributes.ts'
-import { recognise } from '../core/entry.ts'
+import { type Entry, recognise } from '../core/entry.ts'
 import { HoldfastError } from '../core/errors.ts'
+import { featuresAlong } from '../core/features.ts'
 import type { ProviderLimits } from '../core/guarded.ts'
 import type { Clock } from '../core/ports.ts'
-import type { Provider } from '../core/provider.ts'
+import { type Layout, layoutOf } from '../core/layout.ts'
+import type { Provider, RemoteObject } from '../core/provider.ts'
 import { maxClockLeadMs, type Version, versionTime } from '../core/version.ts'
 import type { Journal } from '../journal/contract.ts'
 import type { Stage } from '../stage/stage.ts'
@@ -101,6 +103,9 @@ async function repair(deps: RepairDeps, missing: Missing): Promise<boolean> {
   if (fetched === undefined) return false
   await using draft = fetched.draft
   const body = await draft.publish()
+  const layout = layoutThere(source, fetched.object, there.entry)
+  const takers = targets.flatMap(id => deps.providers.get(id) ?? [])
+  const features = featuresAlong(fetched.object.features, takers)
   try {
     await journal.accept({
       key,
@@ -113,6 +118,8 @@ async function repair(deps: RepairDeps, missing: Missing): Promise<boolean> {
       crc32c: draft.digests.crc32c,
       md5: draft.digests.md5,
       attributes: attributesOf(fetched.object),
+      ...(layout === undefined ? {} : { layout }),
+      ...(features === undefined ? {} : { features }),
       body,
       providers: targets,
       maxStageBytes: deps.maxStageBytes,
@@ -125,6 +132,15 @@ async function repair(deps: RepairDeps, missing: Missing): Promise<boolean> {
     throw error
   }
   return true
+}
+
+/**
+ * The parts that the app's ETag tells of. One that came in one piece is stored so again where the source shows by its own ETag that it was; of
+ * others nobody knows whether drivers may cut it as they like, and then they may.
+ */
+function layoutThere({ kind }: Provider, object: RemoteObject, { etag, partSize }: Entry): Layout | undefined {
+  if (partSize === undefined && (kind !== 's3' || object.etag !== etag)) return undefined
+  return layoutOf(etag, object.size, partSize)
 }
 
 /** For guarding the providers of repairs: they wait for nobody. */

@@ -1,8 +1,12 @@
 import { invalid, shown } from '../../core/errors.ts'
+import type { ProviderFeatures } from '../../core/features.ts'
+import type { PartRun } from '../../core/layout.ts'
 import type { ByteRange, Provider } from '../../core/provider.ts'
 import { suggestion } from '../../core/suggest.ts'
 import type { Version } from '../../core/version.ts'
+import { checkFeatures } from './features.ts'
 import { checkHeader } from './headers.ts'
+import { checkParts } from './parts.ts'
 import { type AckLevel, type CallOptions, checkAck, checkVersionCondition } from './put.ts'
 import { checkRange } from './range.ts'
 import { checkSignal, flag, oneOf, take, whole } from './take.ts'
@@ -54,6 +58,13 @@ export interface SignOptions {
 export interface AdoptOptions extends CallOptions {
   /** A provider's name. Default: all are asked. */
   readonly from?: string
+  /**
+   * The parts that it was uploaded in, in order, where the caller knows: then its ETag stays what the provider said, and its parts can be read by
+   * number. Taken for nothing where the ETag is not that of these parts. Default: as far as the ETag is the MD5 of the whole, one piece.
+   */
+  readonly parts?: readonly PartRun[]
+  /** As of `put`. It is stored anew at its provider too. Default: its storage class, redirection and `Expires`, where its provider says them. */
+  readonly features?: ProviderFeatures
 }
 
 /** Of `drain` and `replicated`: how much is enough. */
@@ -162,14 +173,19 @@ function checkExcept(except: unknown, providers: readonly Provider[]): readonly 
   throw invalid('except', 'type', `except must be a list of providers' names, got ${shown(except)}`)
 }
 
-/** INVALID, field `from`, rule `type`, or `unknown` for a name that no provider has. */
-export function checkAdopt(
-  options: unknown,
-  providers: readonly Provider[],
-): { from: Provider | undefined; signal: AbortSignal | undefined } {
-  const given = take(options, ['from', 'signal'], 'adopt')
+export interface CheckedAdopt {
+  readonly from: Provider | undefined
+  readonly parts: readonly PartRun[] | undefined
+  readonly features: ProviderFeatures | undefined
+  readonly signal: AbortSignal | undefined
+}
+
+/** INVALID, field `from`, rule `type`, or `unknown` for a name that no provider has; fields `parts` and `features` as `checkParts` and `checkFeatures` say. */
+export function checkAdopt(options: unknown, providers: readonly Provider[]): CheckedAdopt {
+  const given = take(options, ['from', 'parts', 'features', 'signal'], 'adopt')
   const signal = checkSignal(given.signal)
-  return { from: given.from === undefined ? undefined : called('from', given.from, providers), signal }
+  const from = given.from === undefined ? undefined : called('from', given.from, providers)
+  return { from, parts: checkParts(given.parts), features: checkFeatures(given.features, providers), signal }
 }
 
 function called(field: string, name: unknown, providers: readonly Provider[]): Provider {

@@ -1,5 +1,6 @@
 import { types } from 'node:util'
 import { metadataBytes } from '../../core/attributes.ts'
+import type { ChecksumAlgorithm } from '../../core/checksum.ts'
 import { invalid, shown } from '../../core/errors.ts'
 import type { Provider } from '../../core/provider.ts'
 import { reading } from './take.ts'
@@ -8,15 +9,19 @@ const mostEntries = 64
 const longestName = 128
 const nameForm = /^[!#$%&'*+.^_`|~0-9A-Za-z-]+$/
 /** Objects have these already: in somebody's map they would not be data. */
-const unsafeNames = new Set(['__proto__', 'constructor', 'prototype'])
+export const unsafeNames: ReadonlySet<string> = new Set(['__proto__', 'constructor', 'prototype'])
 
 /**
  * A copy without prototype, names in lower case. INVALID, field `metadata`: rule `type` (not a plain object, a value that is no string,
  * a getter that throws), `name` (no HTTP token, over 128 characters, twice in different case, reserved for Holdfast, `__proto__` and
- * its kin), `value` (control characters, unpaired surrogates), `size` (over 64 entries, or more bytes than fit beside our own entry
- * at the provider that has the least room).
+ * its kin), `value` (control characters, unpaired surrogates), `size` (over 64 entries, or more bytes than fit beside our own entries
+ * at the provider that has the least room; `checksum`: of the kind that is to be kept with it).
  */
-export function checkMetadata(metadata: unknown, providers: readonly Provider[]): Readonly<Record<string, string>> {
+export function checkMetadata(
+  metadata: unknown,
+  providers: readonly Provider[],
+  checksum?: ChecksumAlgorithm,
+): Readonly<Record<string, string>> {
   const copy: Record<string, string> = Object.create(null)
   for (const [given, value] of entriesOf(metadata)) {
     const name = checkName(given)
@@ -25,14 +30,18 @@ export function checkMetadata(metadata: unknown, providers: readonly Provider[])
     }
     copy[name] = checkValue(name, value)
   }
-  demandRoom(copy, providers)
+  demandRoom(copy, providers, checksum)
   return copy
 }
 
 /** INVALID, field `metadata`, rule `size`, where this metadata (that of a foreign object, say) does not fit at every provider. */
-export function demandRoom(metadata: Readonly<Record<string, string>>, providers: readonly Provider[]): void {
+export function demandRoom(
+  metadata: Readonly<Record<string, string>>,
+  providers: readonly Provider[],
+  checksum?: ChecksumAlgorithm,
+): void {
   for (const { name, limits } of providers) {
-    const bytes = metadataBytes(metadata, limits.metadata)
+    const bytes = metadataBytes(metadata, limits.metadata, checksum)
     if (bytes <= limits.metadata.bytes) continue
     const text = `metadata is ${bytes} bytes at provider ${shown(name)}, limit ${limits.metadata.bytes}; both include Holdfast's own entry`
     throw invalid('metadata', 'size', text, { provider: name })
@@ -57,7 +66,7 @@ function entriesOf(metadata: unknown): [string, unknown][] {
 }
 
 /** Made by a literal, JSON.parse or Object.create(null), in any realm. */
-function isPlain(value: unknown): value is Record<string, unknown> {
+export function isPlain(value: unknown): value is Record<string, unknown> {
   if (typeof value !== 'object' || value === null || types.isProxy(value)) return false
   const prototype: unknown = Object.getPrototypeOf(value)
   if (prototype === null) return true

@@ -31,6 +31,9 @@ function wrongness(value: unknown): string | undefined {
     }
     const missing = calls.find(name => typeof provider[name] !== 'function')
     if (missing !== undefined) return `${shown(provider['name'])} has no ${missing} function`
+    const refuseFeatures = provider['refuseFeatures']
+    if (refuseFeatures !== undefined && typeof refuseFeatures !== 'function')
+      return `${shown(provider['name'])} has a refuseFeatures that is no function`
     return saysWhatItTakes(value as Provider) ? undefined : `${shown(provider['name'])} has no limits or capabilities`
   } catch {
     return `got ${shown(value)} that cannot be read`

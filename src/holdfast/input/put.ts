@@ -1,15 +1,17 @@
 import type { Attributes } from '../../core/attributes.ts'
 import type { ChecksumAlgorithm } from '../../core/checksum.ts'
-import { HoldfastError, invalid, shown } from '../../core/errors.ts'
+import { invalid, shown } from '../../core/errors.ts'
 import type { ProviderFeatures } from '../../core/features.ts'
 import type { Provider } from '../../core/provider.ts'
 import { isVersion, type Version } from '../../core/version.ts'
 import type { Condition } from '../../journal/contract.ts'
-import type { Expected } from '../../stage/intake.ts'
+import type { AskedChecksum, Expected } from '../../stage/intake.ts'
+import { checkAskedChecksum } from './checksum.ts'
 import { checkExpect } from './expect.ts'
+import { checkFeatures } from './features.ts'
 import { type HeaderName, checkHeader, headerNames } from './headers.ts'
 import { checkMetadata } from './metadata.ts'
-import { checkSignal, oneOf, reading, take } from './take.ts'
+import { checkSignal, flag, oneOf, reading, take } from './take.ts'
 
 /** When a write resolves: on local disk, when one provider has it too, when all have. */
 export type AckLevel = 'local' | 'one' | 'all'
@@ -37,11 +39,14 @@ export interface PutOptions extends CallOptions {
    * Unicode without control characters. In all as many bytes as fit beside Holdfast's own entry at the provider with the least room.
    */
   readonly metadata?: Readonly<Record<string, string>>
-  /** Given to the kind of provider they name, substituted on the others, or refused (INVALID, field `features.…`). */
+  /**
+   * Given to the kind of provider they name, substituted on the others, or refused before the body is read (INVALID, field `features.s3.ACL`, rule
+   * `provider`). A copy has its own: those of its source are not read (tags and access rights no read shows), and not copied.
+   */
   readonly features?: ProviderFeatures
   /**
    * Computed while the body is read, kept with the object, and given back by `head` and `get`. With `value` (base64) compared first: CHECKSUM,
-   * field `checksum`. Default: none is kept.
+   * field `checksum`. Default: none is kept; of a copy that of its source, of all bytes.
    */
   readonly checksum?: { readonly algorithm: ChecksumAlgorithm; readonly value?: string }
   /**
@@ -65,6 +70,9 @@ export interface PutOptions extends CallOptions {
 export interface CheckedPut {
   /** Those that were given. */
   readonly attributes: Partial<Attributes>
+  readonly features: ProviderFeatures | undefined
+  readonly checksum: AskedChecksum | undefined
+  readonly inOnePiece: boolean
   readonly expected: Expected
   readonly condition: Condition | undefined
   /** `undefined`: not given. */
@@ -72,15 +80,28 @@ export interface CheckedPut {
   readonly signal: AbortSignal | undefined
 }
 
-const putNames = [...headerNames, 'metadata', 'features', 'expect', 'if', 'ack', 'signal'] as const
+const putNames = [
+  ...headerNames,
+  'metadata',
+  'features',
+  'checksum',
+  'inOnePiece',
+  'expect',
+  'if',
+  'ack',
+  'signal',
+] as const
 
 /** The options of a put or a copy. INVALID, UNSUPPORTED or TypeError, with what each part below says. Whole attributes: `wholeAttributes`. */
 export function checkPut(options: unknown, providers: readonly Provider[], of = 'put'): CheckedPut {
   const given = take(options, putNames, of)
   const signal = checkSignal(given.signal)
-  demandNoFeatures(given.features)
+  const checksum = checkAskedChecksum(given.checksum)
   return {
-    attributes: givenAttributes(given, providers),
+    attributes: givenAttributes(given, providers, checksum?.algorithm),
+    features: checkFeatures(given.features, providers),
+    checksum,
+    inOnePiece: flag('inOnePiece', given.inOnePiece, false),
     expected: checkExpect(given.expect),
     condition: checkCondition(given.if),
     ack: checkAck(given.ack),
@@ -95,31 +116,21 @@ export function wholeAttributes(given: Partial<Attributes>, source: Partial<Attr
 }
 
 /** The headers and metadata in the options of a put, others left out. INVALID as `checkHeader` and `checkMetadata` say. */
-function givenAttributes(
+export function givenAttributes(
   given: Readonly<Record<HeaderName | 'metadata', unknown>>,
   providers: readonly Provider[],
+  checksum?: ChecksumAlgorithm,
 ): Partial<Attributes> {
   const attributes: { -readonly [Name in keyof Attributes]?: Attributes[Name] } = {}
   for (const name of headerNames) {
     if (given[name] !== undefined) attributes[name] = checkHeader(name, given[name])
   }
-  if (given.metadata !== undefined) attributes.metadata = checkMetadata(given.metadata, providers)
+  if (given.metadata !== undefined) attributes.metadata = checkMetadata(given.metadata, providers, checksum)
   return attributes
 }
 
-function demandNoFeatures(features: unknown): void {
-  if (features === undefined) return
-  if (typeof features !== 'object' || features === null) {
-    throw invalid('features', 'type', `features must be an object, got ${shown(features)}`)
-  }
-  const names = reading('features', 'features', () => Object.keys(features))
-  if (names.length === 0) return
-  const text = `this version of Holdfast does not carry provider features: ${shown(names[0])}`
-  throw new HoldfastError('UNSUPPORTED', text, { field: 'features', rule: 'later', outcome: 'rejected' })
-}
-
 /** INVALID, field `if`: rule `type`, or `version` for what is no version. */
-function checkCondition(condition: unknown): Condition | undefined {
+export function checkCondition(condition: unknown): Condition | undefined {
   return condition === 'absent' ? condition : checkVersionCondition(condition, "'absent' or { version }")
 }
 
