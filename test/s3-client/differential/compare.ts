@@ -1,0 +1,120 @@
+import { isDeepStrictEqual } from 'node:util'
+import { S3ServiceException } from '@aws-sdk/client-s3'
+import type { Both, Side } from './world.ts'
+
+/** What came of one call: plain values that can be compared. */
+export interface Outcome {
+  readonly output?: Readonly<Record<string, unknown>>
+  readonly error?: Readonly<Record<string, unknown>>
+}
+
+/** The answer of a client, with its body read. */
+export async function outcomeOf(answering: () => Promise<unknown>): Promise<Outcome> {
+  try {
+    const output = (await answering()) as Readonly<Record<string, unknown>>
+    const body = output['Body'] as { transformToByteArray(): Promise<Uint8Array> } | undefined
+    if (body === undefined) return { output }
+    return { output: { ...output, Body: Buffer.from(await body.transformToByteArray()).toString('latin1') } }
+  } catch (error) {
+    if (!(error instanceof S3ServiceException)) {
+      const { name, message } = error as Error
+      return { error: { name, message, isService: false } }
+    }
+    const { name, $fault, $metadata } = error
+    const { Code } = error as { readonly Code?: unknown }
+    return { error: { name, $fault, Code, class: error.constructor.name, $metadata: { ...$metadata } } }
+  }
+}
+
+/** What differs on purpose, or cannot be the same, between a plain client and one that is wrapped; all of it, each with why. */
+export interface Intended {
+  readonly name: string
+  readonly why: string
+  /** Only of these commands; of all where it is left out. */
+  readonly commands?: readonly string[]
+  /** A value of this field, wherever in an answer, as it is compared; `undefined`: not at all. */
+  readonly fields: Readonly<Record<string, (value: unknown) => unknown>>
+}
+
+const gone = (): undefined => undefined
+const isThere = (value: unknown): unknown => (value instanceof Date ? 'a date' : value)
+const someText = (value: unknown): unknown => (typeof value === 'string' && value !== '' ? 'some text' : value)
+
+export const intended: readonly Intended[] = [
+  {
+    name: 'request ids',
+    why: 'Nothing was asked of S3, so nobody there knows the request; ours begin with `holdfast-`.',
+    fields: { requestId: gone, extendedRequestId: gone, cfId: gone, attempts: gone, totalRetryDelay: gone },
+  },
+  {
+    name: 'times',
+    why: 'Two writes have two times.',
+    fields: { LastModified: isThere, Initiated: isThere },
+  },
+  {
+    name: 'upload ids and continuation tokens',
+    why: 'They are opaque, and each client is only ever given its own.',
+    fields: {
+      UploadId: someText,
+      UploadIdMarker: someText,
+      NextUploadIdMarker: someText,
+      ContinuationToken: someText,
+      NextContinuationToken: someText,
+    },
+  },
+  {
+    name: 'owners',
+    why: 'A mirrored object belongs to an account at each provider, and to none of them first.',
+    fields: { Owner: gone, Initiator: gone },
+  },
+  {
+    name: 'Location',
+    why: 'The two servers have different addresses; an object that is on its way is at neither.',
+    fields: { Location: gone },
+  },
+]
+
+/** Where two outcomes differ, one line each; none where they are the same but for what is intended. */
+export function differences(command: string, { plain, wrapped }: Both<Outcome>): string[] {
+  return [...unequal('', normal(command, plain), normal(command, wrapped))]
+}
+
+function normal(command: string, outcome: unknown): unknown {
+  const applied = intended.filter(({ commands }) => commands?.includes(command) ?? true)
+  const rules = new Map(applied.flatMap(({ fields }) => Object.entries(fields)))
+  const walk = (value: unknown): unknown => {
+    if (Array.isArray(value)) return value.map(walk)
+    if (typeof value !== 'object' || value === null || value instanceof Date) return value
+    const kept: Record<string, unknown> = {}
+    for (const [name, each] of Object.entries(value)) {
+      const rule = rules.get(name)
+      const compared = rule === undefined ? walk(each) : rule(each)
+      if (compared !== undefined) kept[name] = compared
+    }
+    return kept
+  }
+  return walk(outcome)
+}
+
+function* unequal(at: string, plain: unknown, wrapped: unknown): Generator<string> {
+  if (isDeepStrictEqual(plain, wrapped)) return
+  if (isPlain(plain) && isPlain(wrapped)) {
+    for (const name of new Set([...Object.keys(plain), ...Object.keys(wrapped)])) {
+      yield* unequal(at === '' ? name : `${at}.${name}`, plain[name], wrapped[name])
+    }
+  } else {
+    yield `${at}: plain ${shown(plain)}, wrapped ${shown(wrapped)}`
+  }
+}
+
+function isPlain(value: unknown): value is Readonly<Record<string, unknown>> {
+  return typeof value === 'object' && value !== null && !(value instanceof Date)
+}
+
+/** Short enough for a line of a report. */
+export function shown(value: unknown): string {
+  const text = JSON.stringify(value, (_, each: unknown) => (each instanceof Uint8Array ? `${each.length} bytes` : each))
+  return text === undefined ? 'nothing' : text.length > 300 ? `${text.slice(0, 300)}… (${text.length})` : text
+}
+
+export const sides: readonly Side[] = ['plain', 'wrapped']

@@ -1,0 +1,49 @@
+import * as sdk from '@aws-sdk/client-s3'
+import { nextCall } from './calls.ts'
+import { chanceOf } from './chance.ts'
+import { differences, outcomeOf, shown } from './compare.ts'
+import { type Both, type Call, newWorld } from './world.ts'
+
+export interface Run {
+  readonly bucket: string
+  readonly clients: Both<sdk.S3Client>
+  readonly seed: number
+  readonly calls: number
+  /** Between two calls; whether answers come from local disk or from a provider is a matter of this. */
+  readonly between?: (chance: { percent(times: number): boolean }) => Promise<void>
+}
+
+/** What was found: how often each command was answered and refused, and every difference with the call that led to it. */
+export interface Found {
+  readonly counts: ReadonlyMap<string, number>
+  readonly differences: readonly string[]
+}
+
+/** Makes the same calls with both clients, one after the other, and compares every answer. */
+export async function runBoth({ bucket, clients, seed, calls, between }: Run): Promise<Found> {
+  const chance = chanceOf(seed)
+  const world = newWorld(bucket, chance)
+  const counts = new Map<string, number>()
+  const found: string[] = []
+  for (let turn = 0; turn < calls; turn++) {
+    const call = nextCall(world)
+    const plain = await outcomeOf(() => clients.plain.send(commandOf(call, 'plain')))
+    const wrapped = await outcomeOf(() => clients.wrapped.send(commandOf(call, 'wrapped')))
+    const kind = `${call.command} ${plain.error === undefined ? 'answered' : String(plain.error['name'])}`
+    counts.set(kind, (counts.get(kind) ?? 0) + 1)
+    for (const line of differences(call.command, { plain, wrapped })) {
+      found.push(`call ${turn} ${call.command}: ${line}\n    ${shown(call.input('plain'))}`)
+    }
+    if (plain.output !== undefined && wrapped.output !== undefined) {
+      call.learn?.({ plain: plain.output, wrapped: wrapped.output })
+    }
+    await between?.(chance)
+  }
+  return { counts, differences: found }
+}
+
+function commandOf({ command, input }: Call, side: 'plain' | 'wrapped'): sdk.PutObjectCommand {
+  const Command = (sdk as unknown as Record<string, new (input: object) => sdk.PutObjectCommand>)[`${command}Command`]
+  if (Command === undefined) throw new Error(`the SDK has no ${command}`)
+  return new Command(input(side))
+}
