@@ -4,6 +4,7 @@ import { putBlocks } from './azure/blocks.ts'
 import { quietContainer, quietService } from './azure/client.ts'
 import { deleteBlob } from './azure/delete.ts'
 import { classifyAzure } from './azure/errors.ts'
+import { refuseAzureFeatures } from './azure/features.ts'
 import { getBlob } from './azure/get.ts'
 import { headBlob } from './azure/head.ts'
 import { azureLimits, refuseAzureKey } from './azure/keys.ts'
@@ -51,6 +52,7 @@ export function azure(options: AzureOptions): Provider {
     limits: azureLimits,
     capabilities,
     refuseKey: refuseAzureKey,
+    refuseFeatures: features => refuseAzureFeatures(features, name),
     async learn(_remembered, signal) {
       signal.throwIfAborted()
       return capabilities

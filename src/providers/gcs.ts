@@ -5,6 +5,7 @@ import { checkEndpoint, type EndpointRules } from './endpoint.ts'
 import { errorMaker } from './errors.ts'
 import { classifyGcs } from './gcs/errors.ts'
 import { gcsLimits, refuseGcsKey } from './gcs/keys.ts'
+import { refuseGcsFeatures } from './gcs/features.ts'
 import { listObjects } from './gcs/list.ts'
 import { checkGcsOptions, type GcsOptions } from './gcs/options.ts'
 import { getObject, headObject } from './gcs/read.ts'
@@ -52,6 +53,7 @@ export function gcs(options: GcsOptions): Provider {
     limits: gcsLimits,
     capabilities,
     refuseKey: refuseGcsKey,
+    refuseFeatures: features => refuseGcsFeatures(features, name),
     async learn(_remembered, signal) {
       signal.throwIfAborted()
       return capabilities

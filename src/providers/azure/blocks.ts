@@ -4,6 +4,7 @@ import { crc32c, hex32 } from '../../core/digest.ts'
 import { HoldfastError } from '../../core/errors.ts'
 import type { Proof, PutRequest, PutResult } from '../../core/provider.ts'
 import { isAbsent, type Purpose } from './errors.ts'
+import { blobFeatures } from './features.ts'
 import { mostBlockBytes, mostBlocks } from './keys.ts'
 import { blobHeaders, hexOf } from './object.ts'
 import { conditionsOf, exactly, sending } from './put.ts'
@@ -124,7 +125,7 @@ function blockIds({ nonce, staged }: Upload): string[] {
 
 async function commit(
   target: Target,
-  { key, headers, metadata, condition }: PutRequest,
+  { key, headers, metadata, condition, features }: PutRequest,
   upload: Upload,
   signal: AbortSignal,
 ): Promise<PutResult> {
@@ -136,6 +137,7 @@ async function commit(
       blobHTTPHeaders: blobHeaders(headers),
       metadata: { ...metadata },
       conditions: conditionsOf(condition),
+      ...blobFeatures(features),
     }),
   )
   const { token } = provenBlob(target, purpose, answer)

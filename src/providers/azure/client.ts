@@ -1,9 +1,9 @@
 import type { BlobServiceClient, ContainerClient, PipelineLike } from '@azure/storage-blob'
 import { HoldfastError } from '../../core/errors.ts'
 
-/** Bytes of an answer's body that are read at most, where it is not an object: of an error, and of a listing of 5,000 blobs. */
+/** Bytes of an answer's body that are read at most, where it is not an object: of an error, and of a listing of 5,000 blobs with metadata. */
 const mostErrorBytes = 65_536
-const mostAnswerBytes = 67_108_864
+const mostAnswerBytes = 134_217_728
 
 /**
  * A client for one container, on the caller's account, credentials, HTTP client and request policies, but a pipeline of its own: it

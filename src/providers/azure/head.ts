@@ -14,7 +14,8 @@ export async function headBlob(target: Target, key: string, signal: AbortSignal)
   )
   if (answer === undefined) return undefined
   const object = objectOf(target, purpose, answer, answer.contentLength)
-  const md5 = answer.blobType === 'BlockBlob' ? answer.contentMD5 : undefined
+  // Of an archived blob the service gives nothing but properties, metadata and tags: not the list of its blocks.
+  const md5 = answer.blobType === 'BlockBlob' && answer.accessTier !== 'Archive' ? answer.contentMD5 : undefined
   if (md5 === undefined) return object
   const hex = hexOf(md5)
   // A list of no blocks looks like no list; but whoever said that MD5 of nothing was right.

@@ -5,6 +5,7 @@ import type {
   ContainerListBlobHierarchySegmentResponse,
 } from '@azure/storage-blob'
 import type { HoldfastError } from '../../core/errors.ts'
+import { entryName } from '../../core/entry.ts'
 import { compareKeys } from '../../core/key.ts'
 import type { ListRequest, RemoteEntry } from '../../core/provider.ts'
 import { notProvider, protocolError, type Purpose } from './errors.ts'
@@ -83,8 +84,9 @@ function isObject({ deleted, snapshot }: BlobItem): boolean {
 }
 
 /** The MD5 may be one that a writer of blocks only claimed: nothing here tells, `head` does. */
-function objectItem({ name, properties }: BlobItem): Item {
+function objectItem({ name, properties, metadata }: BlobItem): Item {
   const { contentLength, contentMD5, etag, lastModified } = properties
+  const entry = metadata?.[entryName]
   return {
     name,
     entry: {
@@ -95,6 +97,7 @@ function objectItem({ name, properties }: BlobItem): Item {
       etag: undefined,
       token: tokenOf(etag),
       attested: contentMD5 === undefined ? {} : { md5: hexOf(contentMD5) },
+      ...(entry === undefined ? {} : { entry }),
     },
   }
 }
@@ -127,7 +130,7 @@ interface PageRequest {
 }
 
 async function pageAt({ container }: Target, { prefix, delimiter, marker, abortSignal }: PageRequest): Promise<Page> {
-  const options = { abortSignal, ...(prefix === '' ? {} : { prefix }) }
+  const options = { abortSignal, includeMetadata: true, ...(prefix === '' ? {} : { prefix }) }
   const settings = marker === undefined ? {} : { continuationToken: marker }
   const pages =
     delimiter === ''

@@ -5,6 +5,7 @@ import type { PutCondition, PutRequest, PutResult } from '../../core/provider.ts
 import type { Source } from '../../core/source.ts'
 import type { ErrorMaker } from '../errors.ts'
 import type { Purpose } from './errors.ts'
+import { blobFeatures } from './features.ts'
 import { blobHeaders, hexOf } from './object.ts'
 import { call, etagOf, provenBlob, type Target, timeIn } from './target.ts'
 
@@ -17,7 +18,7 @@ const smallBytes = 65_536
  * before 12.32 can send only the blob's. The proof is `server-full` if the service says that MD5 in its answer.
  */
 export async function putWhole(target: Target, request: PutRequest, signal: AbortSignal): Promise<PutResult> {
-  const { key, source, headers, metadata, condition } = request
+  const { key, source, headers, metadata, condition, features } = request
   const purpose: Purpose = { call: 'put', key, effect: 'writes' }
   const blob = target.blob(key)
   const announced = Buffer.from(source.md5, 'hex')
@@ -28,6 +29,7 @@ export async function putWhole(target: Target, request: PutRequest, signal: Abor
         blobHTTPHeaders: { ...blobHeaders(headers), blobContentMD5: announced },
         metadata: { ...metadata },
         conditions: conditionsOf(condition),
+        ...blobFeatures(features),
         transactionalContentMD5: announced,
       }),
     ),

@@ -1,5 +1,7 @@
 import { base64ToHex, hexToBase64 } from '../../core/digest.ts'
+import { entryName } from '../../core/entry.ts'
 import type { ContentHeaders, PutRequest, RemoteEntry, RemoteObject } from '../../core/provider.ts'
+import { gcsClass } from './features.ts'
 
 /** What this driver reads of https://cloud.google.com/storage/docs/json_api/v1/objects#resource. Everything may be missing, or of another type. */
 type Resource = Readonly<Partial<Record<ResourceField, unknown>>>
@@ -45,7 +47,8 @@ export function readPage(text: string): { entries: RemoteEntry[]; next: string |
     const resource = (item ?? {}) as Resource
     const core = readCore(resource)
     if (core === undefined || typeof resource.name !== 'string') return undefined
-    entries.push({ type: 'object', key: resource.name, ...core })
+    const entry = metadataOf(resource.metadata)[entryName]
+    entries.push({ type: 'object', key: resource.name, ...core, ...(entry === undefined ? {} : { entry }) })
   }
   for (const prefix of prefixes as unknown[]) {
     if (typeof prefix !== 'string') return undefined
@@ -54,8 +57,9 @@ export function readPage(text: string): { entries: RemoteEntry[]; next: string |
   return { entries, next: typeof nextPageToken === 'string' && nextPageToken !== '' ? nextPageToken : undefined }
 }
 
-/** What of a listing's items `readPage` wants. */
-export const pageFields: string = 'kind,nextPageToken,prefixes,items(name,size,updated,generation,crc32c,md5Hash)'
+/** What of a listing's items `readPage` wants. All of the metadata: whether one name of it can be asked for is not said anywhere. */
+export const pageFields: string =
+  'kind,nextPageToken,prefixes,items(name,size,updated,generation,crc32c,md5Hash,metadata)'
 
 type Core = Pick<RemoteObject, 'size' | 'token' | 'etag' | 'modifiedAt' | 'attested'>
 
@@ -109,9 +113,11 @@ function metadataOf(metadata: unknown): Readonly<Record<string, string>> {
 }
 
 /** The description that goes up with the bytes. With both digests in it, the service refuses other bytes than ours. */
-export function writeResource({ headers, metadata, source }: PutRequest): string {
+export function writeResource({ headers, metadata, source, features }: PutRequest): string {
+  const storageClass = gcsClass(features)
   return JSON.stringify({
     ...headers,
+    ...(storageClass === undefined ? {} : { storageClass }),
     metadata,
     crc32c: hexToBase64(source.crc32c),
     md5Hash: hexToBase64(source.md5),
