@@ -31,7 +31,10 @@ export interface HoldfastOptions {
   readonly maxHeldBytes?: number
   /** Bytes on local disk not yet released; over it, puts are refused (NO_SPACE) before their body is read. Default 10 GiB. */
   readonly maxStageBytes?: number
-  /** Bytes kept as a last resort once released, least recently used go first. Default 0. */
+  /**
+   * Bytes kept as a last resort once released, least recently used go first. Default 0. Objects that were uploaded in parts are not kept: their
+   * bodies are many files.
+   */
   readonly cacheBytes?: number
   /** 'strict' (default): keys that every configured provider stores verbatim. 'encode': UNSUPPORTED in this version. */
   readonly keys?: 'strict' | 'encode'
@@ -97,6 +100,7 @@ export interface CheckedOptions {
     /** `undefined`: unlimited. */
     readonly maxRequestsPerSecond: number | undefined
   }
+  readonly uploads: { readonly idleMs: number }
 }
 
 const names = [
@@ -116,6 +120,7 @@ const names = [
   'foreign',
   'reads',
   'replication',
+  'uploads',
 ] as const satisfies readonly (keyof HoldfastOptions)[]
 
 const readNames = [
@@ -165,6 +170,7 @@ export function checkOptions(options: unknown): CheckedOptions {
     foreign: oneOf('foreign', given.foreign, ['adopt', 'report'], 'adopt'),
     reads: checkReads(given.reads),
     replication: checkReplication(given.replication),
+    uploads: checkUploads(given.uploads),
   }
 }
 
@@ -191,6 +197,11 @@ function checkReplication(options: unknown): CheckedOptions['replication'] {
     concurrency: wholeOr('replication.concurrency', concurrency, 1, 1000, 16),
     maxRequestsPerSecond: checkRate(maxRequestsPerSecond),
   }
+}
+
+function checkUploads(options: unknown): CheckedOptions['uploads'] {
+  const { idleMs } = takeInner('uploads', options, ['idleMs'])
+  return { idleMs: wholeOr('uploads.idleMs', idleMs, 1, 36_500 * dayMs, 7 * dayMs) }
 }
 
 function checkRate(value: unknown): number | undefined {

@@ -22,6 +22,8 @@ export interface HousekeepingDeps {
   readonly maxHeldBytes: number
   readonly cacheBytes: number
   readonly tombstoneMs: number
+  /** Uploads in parts that nobody added to for so long are dropped. */
+  readonly uploadIdleMs: number
   readonly isBusy: (seq: number) => boolean
   /** Drops what unfinished uploads of a write left at the providers, in the background: no provider keeps local disk from being freed. */
   readonly abandonUploads: (write: WriteRow) => void
@@ -98,6 +100,10 @@ export function housekeeping(deps: HousekeepingDeps): Housekeeping {
     for (const file of dropped) await stage.evict(file)
   }
 
+  async function dropIdleUploads(): Promise<void> {
+    while ((await lease.dropUploads(clock.now() - deps.uploadIdleMs)).length > 0);
+  }
+
   return {
     async afterChange() {
       if (clock.monotonic() - hastenedAt > hastenEveryMs && lease.heldBytes() > deps.maxHeldBytes) {
@@ -111,6 +117,7 @@ export function housekeeping(deps: HousekeepingDeps): Housekeeping {
       if (clock.monotonic() - trimmedAt > trimEveryMs) {
         trimmedAt = clock.monotonic()
         await trim()
+        await dropIdleUploads()
       }
       if (clock.monotonic() - collectedAt > collectEveryMs) {
         collectedAt = clock.monotonic()

@@ -28,6 +28,7 @@ export interface ReplicatorOptions {
   readonly maxHeldBytes: number
   readonly cacheBytes: number
   readonly tombstoneDays: number
+  readonly uploads: { readonly idleMs: number }
   readonly foreign: 'adopt' | 'report'
   readonly concurrency: number
   readonly maxRequestsPerSecond: number | undefined
@@ -132,6 +133,7 @@ async function replicate(deps: ReplicatorDeps, lease: Lease, outer: AbortSignal)
     maxHeldBytes: options.maxHeldBytes,
     cacheBytes: options.cacheBytes,
     tombstoneMs: options.tombstoneDays * 86_400_000,
+    uploadIdleMs: options.uploads.idleMs,
     isBusy: seq => [...lanes.values()].some(lane => lane.isBusy(seq)),
     abandonUploads(write) {
       for (const { provider, upload } of write.replicas) {
