@@ -1,4 +1,9 @@
 import { isDeepStrictEqual } from 'node:util'
+import type { S3FeatureName } from '../../src/core/features.ts'
+import { azureEquals } from '../../src/providers/azure/features.ts'
+import { type Equal, privateOnly } from '../../src/providers/features.ts'
+import { gcsEquals } from '../../src/providers/gcs/features.ts'
+import { featureHeaders } from '../../src/providers/s3/features.ts'
 import type { FieldRow, FieldRows } from '../../src/s3-client/fields/row.ts'
 import { type Decision, commands } from '../../src/s3-client/commands.ts'
 import { fields } from '../../src/s3-client/fields.ts'
@@ -16,10 +21,11 @@ export function fieldsPage(): string {
     'A field without a value is not there. A field that the app’s SDK sends and that is not below (a newer SDK’s) is refused.',
     '',
     '- **here**: means what it means to S3.',
-    '- **feature**: travels with the write as `features.s3.…`; each provider keeps it, has an equal, or the write is refused.',
+    '- **feature**: travels with the write as `features.s3.…`; each provider keeps it, has an equal, or the write is refused: the first table.',
     "- **refused**: the call is rejected before anything happens. *Relaxable*: with `relax: ['<field>']` it is left out.",
     '- **primary**: the call goes to the client’s own bucket as it is.',
     '- **ignored**: means nothing here, and leaving it out changes nothing.',
+    ...featureTable(),
     ...shared(),
     ...Object.entries<FieldRows>(fields).flatMap(([command, rows]) => section(command, rows)),
     '',
@@ -31,6 +37,42 @@ export function fieldsPage(): string {
     '',
     `Every other command of the SDK (${Object.values(commands).filter(touchesNothing).length} of them) touches no object and passes as it is.`,
   ].join('\n')}\n`
+}
+
+/** What each kind of provider does with what travels with the write: the drivers' own tables. */
+function featureTable(): string[] {
+  const names = Object.keys(featureHeaders) as S3FeatureName[]
+  const lines = Map.groupBy(names, name =>
+    ['sent as given', ...[gcsEquals, azureEquals, privateOnly].map(table => equal(table[name]))].join(' | '),
+  )
+  return [
+    '',
+    '## Features',
+    '',
+    'Where one provider of the store has no equal, the write is refused before its body is read (NotImplemented, with the name of the field),',
+    "unless `relax: ['<field>']` lets the providers that have none go without it.",
+    '',
+    '| Field | S3 | Google Cloud Storage | Azure | `fs`, `memory` |',
+    '|---|---|---|---|---|',
+    ...[...lines].map(([text, same]) => `| ${same.map(code).join(', ')} | ${text} |`),
+  ]
+}
+
+function equal(given: Equal): string {
+  switch (given.is) {
+    case 'none':
+      return 'none: refused'
+    case 'so anyway':
+      return `${given.values.map(code).join(', ')}: so anyway; others refused`
+    case 'a word':
+      return `${given.of}: ${Object.entries(given.words)
+        .map(([from, to]) => `${code(from)} → ${code(to)}`)
+        .join(', ')}; others refused`
+    case 'converted':
+      return given.to
+    default:
+      return given satisfies never
+  }
 }
 
 /** Rows that all commands that have the field agree about, and that at least three have: said once. */
@@ -84,7 +126,7 @@ function told(row: FieldRow): readonly [kind: string, note: string] {
       ]
     }
     case 'feature':
-      return ['feature', 'As its provider keeps it: see the table of features.']
+      return ['feature', 'See the table above.']
     case 'refused':
       return [`refused${relaxing(row.canRelax)}`, `${capital(row.why)}.`]
     case 'primary':

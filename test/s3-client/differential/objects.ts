@@ -26,7 +26,10 @@ const features = (chance: Chance): Record<string, unknown> =>
   })
 
 /** What the object is to be kept with; the same for uploads in parts. */
-export const attributes = (chance: Chance): Record<string, unknown> => ({ ...headers(chance), ...features(chance) })
+export const attributes = ({ chance, withFeatures }: World): Record<string, unknown> => ({
+  ...headers(chance),
+  ...(withFeatures ? features(chance) : {}),
+})
 
 const word = (value: number): string => {
   const bytes = Buffer.alloc(4)
@@ -91,7 +94,7 @@ export function putObject(world: World): Call {
   const isStream = made instanceof Readable
   const actual = typeof made === 'string' ? Buffer.from(made) : bytes
   const rest = {
-    ...attributes(chance),
+    ...attributes(world),
     ...(isStream ? { ContentLength: actual.length } : {}),
     ...claims(chance, actual),
     ...chance.weighted<Record<string, unknown>>([
@@ -230,7 +233,7 @@ export function copyObject(world: World): Call {
       TaggingDirective: [20, () => chance.one(['COPY', 'REPLACE'])],
       ChecksumAlgorithm: [20, () => chance.one(algorithms)],
     }),
-    ...attributes(chance),
+    ...attributes(world),
     ...chance.weighted<Record<string, unknown>>([
       [10, {}],
       [1, { IfNoneMatch: '*' }],

@@ -30,7 +30,7 @@ export function createMultipartUpload(world: World): Call {
   const input = {
     Bucket,
     Key,
-    ...attributes(chance),
+    ...attributes(world),
     ...chance.weighted<Record<string, unknown>>([
       [4, {}],
       [4, { ChecksumAlgorithm: chance.one(algorithms) }],

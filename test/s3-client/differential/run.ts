@@ -9,6 +9,8 @@ export interface Run {
   readonly clients: Both<sdk.S3Client>
   readonly seed: number
   readonly calls: number
+  /** Whether writes have storage classes, tags and the like. Default true. */
+  readonly withFeatures?: boolean
   /** Between two calls; whether answers come from local disk or from a provider is a matter of this. */
   readonly between?: (chance: { percent(times: number): boolean }) => Promise<void>
 }
@@ -20,9 +22,9 @@ export interface Found {
 }
 
 /** Makes the same calls with both clients, one after the other, and compares every answer. */
-export async function runBoth({ bucket, clients, seed, calls, between }: Run): Promise<Found> {
+export async function runBoth({ bucket, clients, seed, calls, withFeatures = true, between }: Run): Promise<Found> {
   const chance = chanceOf(seed)
-  const world = newWorld(bucket, chance)
+  const world = newWorld(bucket, chance, withFeatures)
   const counts = new Map<string, number>()
   const found: string[] = []
   for (let turn = 0; turn < calls; turn++) {

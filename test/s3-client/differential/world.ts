@@ -29,6 +29,8 @@ export interface KnownUpload {
 export interface World {
   readonly bucket: string
   readonly chance: Chance
+  /** Whether writes have storage classes, tags and the like, which only S3 keeps all. */
+  readonly withFeatures: boolean
   /** ETags by key, of writes that succeeded. */
   readonly etags: Map<string, string>
   readonly modified: Map<string, Both<Date>>
@@ -53,8 +55,17 @@ export const keys = [
   '😀',
 ] as const
 
-export function newWorld(bucket: string, chance: Chance): World {
-  return { bucket, chance, etags: new Map(), modified: new Map(), uploads: [], tokens: [], uploadMarkers: [] }
+export function newWorld(bucket: string, chance: Chance, withFeatures: boolean): World {
+  return {
+    bucket,
+    chance,
+    withFeatures,
+    etags: new Map(),
+    modified: new Map(),
+    uploads: [],
+    tokens: [],
+    uploadMarkers: [],
+  }
 }
 
 /** Any key; mostly one that has an object. */
