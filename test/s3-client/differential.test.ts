@@ -1,0 +1,65 @@
+import { randomInt } from 'node:crypto'
+import { expect, test } from 'vitest'
+import { gcs } from '../../src/providers/gcs.ts'
+import { startLocalGcs } from '../../src/testing/local/gcs/start.ts'
+import { differencesAtRest } from './differential/rest.ts'
+import { runBoth } from './differential/run.ts'
+import { bucket, startSides } from './differential/sides.ts'
+
+// A plain client and a wrapped one are asked the same, of two servers that are alike. What they may differ in is one list, `intended` in
+// differential/compare.ts; everything else is a mistake of ours.
+
+const seed = Number(process.env['HOLDFAST_SEED'] ?? randomInt(2 ** 31))
+const calls = Number(process.env['HOLDFAST_CALLS'] ?? 450)
+const again = `HOLDFAST_SEED=${seed} repeats it`
+
+test('a wrapped client answers as a plain one, call by call, from local disk or from a provider', {
+  timeout: 120_000,
+}, async () => {
+  console.log(`differential: HOLDFAST_SEED=${seed}`)
+  await using sides = await startSides()
+  const { clients, store, primary } = sides
+  const found = await runBoth({
+    bucket,
+    clients,
+    seed,
+    calls,
+    between: async chance => {
+      if (chance.percent(50)) await store.drain()
+    },
+  })
+  expect(found.differences.join('\n'), again).toBe('')
+  if (calls >= 450) expect([...found.counts.keys()].filter(kind => kind.endsWith('answered')).length).toBe(16)
+
+  await store.drain()
+  const atRest = await differencesAtRest(bucket, { plain: clients.plain, wrapped: primary })
+  expect(atRest.join('\n'), again).toBe('')
+})
+
+test('a client that sends no checksums of its own is answered as without Holdfast too', {
+  timeout: 60_000,
+}, async () => {
+  console.log(`differential, WHEN_REQUIRED: HOLDFAST_SEED=${seed}`)
+  await using sides = await startSides({ requestChecksumCalculation: 'WHEN_REQUIRED' })
+  const found = await runBoth({ bucket, clients: sides.clients, seed, calls: calls / 3 })
+  expect(found.differences.join('\n'), again).toBe('')
+})
+
+test('the answers are those of S3 where the primary is no S3', { timeout: 60_000 }, async () => {
+  console.log(`differential, GCS first: HOLDFAST_SEED=${seed}`)
+  await using google = await startLocalGcs({ buckets: [bucket] })
+  const first = gcs({ bucket, name: 'gcs', apiEndpoint: google.endpoint, projectId: 'test' })
+  await using sides = await startSides({}, async secondary => [first, secondary])
+  const { clients, store } = sides
+  const found = await runBoth({
+    bucket,
+    clients,
+    seed,
+    calls: calls / 3,
+    withFeatures: false,
+    between: async chance => {
+      if (chance.percent(50)) await store.drain()
+    },
+  })
+  expect(found.differences.join('\n'), again).toBe('')
+})
