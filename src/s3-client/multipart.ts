@@ -1,0 +1,37 @@
+import type { Call, Handler } from './handler.ts'
+import { abortMultipartUpload, createMultipartUpload } from './multipart/begin.ts'
+import { completeMultipartUpload } from './multipart/complete.ts'
+import { uploadPartCopy } from './multipart/copy.ts'
+import { listMultipartUploads, listParts } from './multipart/list.ts'
+import { uploadPart } from './multipart/part.ts'
+import { completeAtProvider } from './multipart/provider.ts'
+
+/**
+ * Objects that come in parts. `multipart: 'local'`: parts are kept on local disk until Complete makes one write of them. 'provider': everything goes to the
+ * client's own bucket as it is, and Complete takes the object in.
+ */
+export const multipart = {
+  CreateMultipartUpload: local(createMultipartUpload),
+  UploadPart: local(uploadPart),
+  UploadPartCopy: local(uploadPartCopy),
+  ListParts: local(listParts),
+  ListMultipartUploads: local(listMultipartUploads),
+  CompleteMultipartUpload: local(completeMultipartUpload, completeAtProvider),
+  AbortMultipartUpload: local(abortMultipartUpload),
+} as const satisfies Record<string, Handler>
+
+/** `atProvider`: what is done instead with `multipart: 'provider'`. Default: what the plain client does. */
+function local<Input extends object>(
+  here: (call: Call<Input>) => Promise<object>,
+  atProvider: (call: Call<Input>) => Promise<object> = call => call.next(),
+): Handler<Input> {
+  return call => {
+    const handle = call.settings.multipart === 'local' ? here : atProvider
+    return handle({ ...call, input: given(call.input) })
+  }
+}
+
+/** Without what is `null` or `undefined`: to the SDK that is not given. */
+function given<Input extends object>(input: Input): Input {
+  return Object.fromEntries(Object.entries(input).filter(([, value]) => value !== undefined && value !== null)) as Input
+}

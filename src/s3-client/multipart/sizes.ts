@@ -1,0 +1,71 @@
+import type { CompleteMultipartUploadCommandInput } from '@aws-sdk/client-s3'
+import { runsOf } from '../../core/layout.ts'
+import { loadSdk } from '../../core/sdk.ts'
+import type { PartRun } from '../../index.ts'
+import type { Call } from '../handler.ts'
+import type { ListedPart } from './listed.ts'
+
+type Sdk = typeof import('@aws-sdk/client-s3')
+type Completing = Call<CompleteMultipartUploadCommandInput>
+
+export function sdk(): Sdk {
+  return loadSdk<Sdk>('@aws-sdk/client-s3', 'holdfast/s3-client')
+}
+
+/** How S3 has it of an upload that ended. */
+export function isNoSuchUpload(error: unknown): boolean {
+  return error instanceof Error && error.name === 'NoSuchUpload'
+}
+
+/** Bytes of the parts of an open upload at the client's own bucket, by number; `undefined` where it has no such upload. */
+export async function sizesOfOpen({ plain, input }: Completing): Promise<ReadonlyMap<number, number> | undefined> {
+  const { Bucket, Key, UploadId } = input
+  const sizes = new Map<number, number>()
+  let PartNumberMarker: string | undefined
+  try {
+    do {
+      const { ListPartsCommand } = sdk()
+      const page = await plain(new ListPartsCommand({ Bucket, Key, UploadId, PartNumberMarker }))
+      for (const { PartNumber, Size } of page.Parts ?? [])
+        if (PartNumber !== undefined && Size !== undefined) sizes.set(PartNumber, Size)
+      PartNumberMarker = page.IsTruncated === true ? page.NextPartNumberMarker : undefined
+    } while (PartNumberMarker !== undefined)
+    return sizes
+  } catch (error) {
+    if (isNoSuchUpload(error)) return undefined
+    throw error
+  }
+}
+
+/** The listed parts as runs; `undefined` where one of them has no size. */
+export function runsOfListed(
+  listed: readonly ListedPart[],
+  sizes: ReadonlyMap<number, number>,
+): readonly PartRun[] | undefined {
+  const known = listed.flatMap(({ number }) => sizes.get(number) ?? [])
+  return known.length === listed.length ? runsOf(known) : undefined
+}
+
+/**
+ * The parts of an object that is complete, asked of it one by one: S3 numbers them anew, from 1. `undefined` where the service does not say (some that
+ * speak S3 do not know of parts once an object is complete).
+ */
+export async function runsOfObject(
+  { plain, input }: Completing,
+  count: number,
+  etag: string,
+): Promise<readonly PartRun[] | undefined> {
+  const { Bucket, Key } = input
+  const { HeadObjectCommand } = sdk()
+  const sizes: number[] = []
+  let next = 1
+  const worker = async (): Promise<void> => {
+    while (next <= count) {
+      const PartNumber = next++
+      const head = await plain(new HeadObjectCommand({ Bucket, Key, PartNumber, IfMatch: etag }))
+      sizes[PartNumber - 1] = head.PartsCount === count ? (head.ContentLength ?? Number.NaN) : Number.NaN
+    }
+  }
+  await Promise.all(Array.from({ length: Math.min(8, count) }, worker))
+  return sizes.every(Number.isSafeInteger) ? runsOf(sizes) : undefined
+}
