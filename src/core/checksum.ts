@@ -5,6 +5,7 @@ import { crc64 } from './crc64.ts'
 /** Checksums in S3's words that an app may ask to be kept with an object, and to be given back. */
 export const checksumAlgorithms = ['CRC32', 'CRC32C', 'CRC64NVME', 'SHA1', 'SHA256'] as const
 
+/** One of them. */
 export type ChecksumAlgorithm = (typeof checksumAlgorithms)[number]
 
 /** Bytes of a digest of each. */

@@ -45,6 +45,7 @@ export interface S3Features {
   readonly ObjectLockLegalHoldStatus?: string
 }
 
+/** Which of them. */
 export type S3FeatureName = keyof S3Features
 
 export const s3FeatureNames = [

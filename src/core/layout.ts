@@ -13,7 +13,9 @@ export interface Layout {
 
 /** So many parts one after the other, all of so many bytes. */
 export interface PartRun {
+  /** How many parts. */
   readonly count: number
+  /** Of each. */
   readonly bytes: number
 }
 

@@ -210,9 +210,30 @@ describe('options of a put', () => {
       { opId: 'x' },
       { field: 'opId', rule: 'unknown', says: 'put has no option "opId"' },
     ],
-    'features, which this version does not carry': [
+    'a feature that no provider keeps': [
+      { features: { s3: { StorageClass: 'GLACIER' } } },
+      {
+        field: 'features.s3.StorageClass',
+        rule: 'provider',
+        provider: 'a',
+        says: ['features.s3.StorageClass ', 'provider "a"', "features.relax: ['StorageClass']"],
+      },
+    ],
+    'a misspelt feature': [
       { features: { s3: { storageClass: 'GLACIER' } } },
-      { code: 'UNSUPPORTED', field: 'features', rule: 'later', says: '"s3"' },
+      { field: 'features.s3', rule: 'unknown', says: 'did you mean StorageClass?' },
+    ],
+    'a checksum of no known kind': [
+      { checksum: { algorithm: 'MD5' } },
+      { field: 'checksum', rule: 'value', says: ['"MD5"', 'CRC32'] },
+    ],
+    'a checksum in hex': [
+      { checksum: { algorithm: 'CRC32', value: 'cbf43926' } },
+      { field: 'checksum', rule: 'length', says: 'the 4 bytes of a CRC32 in base64, got 6' },
+    ],
+    'one piece or not, that is neither': [
+      { inOnePiece: 'yes' },
+      { field: 'inOnePiece', rule: 'type', says: 'true or false' },
     ],
     'a level that there is not': [{ ack: 'both' }, { field: 'ack', rule: 'value', says: ['"local"', '"both"'] }],
     'a level that is no text': [{ ack: 2 }, { field: 'ack', rule: 'type', says: 'got 2' }],

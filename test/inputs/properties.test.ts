@@ -5,10 +5,11 @@ import { readBody } from '../../src/core/body.ts'
 import { keyHash } from '../../src/core/digest.ts'
 import { type Entry, entryName, recognise, writeEntry } from '../../src/core/entry.ts'
 import { HoldfastError, shown } from '../../src/core/errors.ts'
+import { s3FeatureNames } from '../../src/core/features.ts'
 import { compareKeys, markerKey } from '../../src/core/key.ts'
 import type { RemoteObject } from '../../src/core/provider.ts'
 import { foreignVersion, isVersion, makeVersion, nextVersion, versionTime } from '../../src/core/version.ts'
-import { checkGet, checkList, checkSign } from '../../src/holdfast/input/calls.ts'
+import { checkAdopt, checkGet, checkList, checkSign } from '../../src/holdfast/input/calls.ts'
 import { checkKey } from '../../src/holdfast/input/key.ts'
 import { checkMetadata } from '../../src/holdfast/input/metadata.ts'
 import { checkPut } from '../../src/holdfast/input/put.ts'
@@ -124,10 +125,30 @@ describe('whatever comes', () => {
       'if',
       'ack',
       'features',
+      'checksum',
+      'inOnePiece',
     ]
     fc.assert(
       fc.property(fc.constantFrom(...names), anything, (name, value) => {
-        refusesProperly(() => checkPut({ [name]: value }, strict), ['INVALID', 'UNSUPPORTED'])
+        refusesProperly(() => checkPut({ [name]: value }, strict))
+      }),
+      runs,
+    )
+  })
+
+  test('features, checksums and parts are taken or refused as INVALID, whichever of them is what', () => {
+    const groups = fc.constantFrom('s3', 'gcs', 'azure', 'relax')
+    const names = fc.constantFrom<string>(...s3FeatureNames, 'storageClass', 'tier', 'tags', '__proto__')
+    fc.assert(
+      fc.property(groups, names, anything, anything, anyText, (group, name, value, other, text) => {
+        refusesProperly(() => checkPut({ features: { [group]: value } }, strict))
+        refusesProperly(() => checkPut({ features: { [group]: { [name]: value } } }, strict))
+        refusesProperly(() => checkPut({ features: { s3: { Tagging: text } } }, strict))
+        refusesProperly(() => checkPut({ features: { relax: [value, other] } }, strict))
+        refusesProperly(() => checkPut({ checksum: { algorithm: value, value: other } }, strict))
+        refusesProperly(() => checkPut({ checksum: { algorithm: 'SHA256', value } }, strict))
+        refusesProperly(() => checkAdopt({ parts: value }, strict))
+        refusesProperly(() => checkAdopt({ parts: [{ count: value, bytes: other }] }, strict))
       }),
       runs,
     )
@@ -338,7 +359,7 @@ describe('the holdfast entry', () => {
       crc32c: hex(8),
       md5: hex(32),
       parts: fc.option(
-        fc.record({ count: fc.integer({ min: 1, max: 10_000 }), size: fc.integer({ min: 1, max: 2 ** 33 }) }),
+        fc.record({ count: fc.integer({ min: 1, max: 10_000 }), size: fc.integer({ min: 0, max: 2 ** 33 }) }),
       ),
     })
     .map(({ md5, parts, ...rest }) => ({

@@ -62,7 +62,16 @@ describe('options that are no options', () => {
 
 describe('the options of a put', () => {
   test('nothing given is nothing checked', () => {
-    const nothing = { attributes: {}, expected: {}, condition: undefined, ack: undefined, signal: undefined }
+    const nothing = {
+      attributes: {},
+      features: undefined,
+      checksum: undefined,
+      inOnePiece: false,
+      expected: {},
+      condition: undefined,
+      ack: undefined,
+      signal: undefined,
+    }
     expect(checkPut(undefined, providers)).toEqual(nothing)
     expect(checkPut({}, providers)).toEqual(nothing)
     expect(checkPut({ ack: undefined, metadata: undefined, if: undefined }, providers)).toEqual(nothing)
@@ -77,7 +86,9 @@ describe('the options of a put', () => {
       contentEncoding: 'gzip',
       contentLanguage: 'de, en',
       metadata: { Owner: 'Ann' },
-      features: {},
+      features: { s3: { StorageClass: 'STANDARD_IA' }, relax: ['StorageClass'] },
+      checksum: { algorithm: 'CRC32', value: 'y/Q5Jg==' },
+      inOnePiece: true,
       expect: { size: 5, md5: '5D41402ABC4B2A76B9719D911017C592' },
       if: { version },
       ack: 'all',
@@ -92,6 +103,9 @@ describe('the options of a put', () => {
         contentLanguage: 'de, en',
         metadata: Object.assign(Object.create(null), { owner: 'Ann' }),
       },
+      features: { s3: { StorageClass: 'STANDARD_IA' }, relax: ['StorageClass'] },
+      checksum: { algorithm: 'CRC32', value: 'y/Q5Jg==' },
+      inOnePiece: true,
       expected: { size: 5, md5: '5d41402abc4b2a76b9719d911017c592' },
       condition: { version },
       ack: 'all',
@@ -113,11 +127,6 @@ describe('the options of a put', () => {
     expect(wholeAttributes({})).toEqual({ contentType: 'application/octet-stream', metadata: Object.create(null) })
     const source = { contentType: 'image/png', cacheControl: 'no-cache', metadata: { a: 'x' } }
     expect(wholeAttributes({ cacheControl: 'max-age=1' }, source)).toEqual({ ...source, cacheControl: 'max-age=1' })
-  })
-
-  test('provider features are not carried by this version', () => {
-    expect(refused({ features: { storageClass: 'GLACIER' } })).toMatchObject({ code: 'UNSUPPORTED', field: 'features' })
-    expect(refused({ features: 'x' })).toMatchObject({ code: 'INVALID', field: 'features', rule: 'type' })
   })
 
   test.each(['', 'two', 'ALL', 5, null, true])('ack %s is refused', ack => {
