@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { Browser, Page } from 'playwright-core'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import type { LocalCloud } from '../src/testing/local/cloud.ts'
 import { startLocalS3 } from '../src/testing/local/s3/index.ts'
 import { findChromium, startBrowser } from './examples/browser.ts'
 import { programsOf, type Serving } from './examples/programs.ts'
@@ -20,6 +21,7 @@ describe('uploads from a real browser', {
   let root: string
   let browser: Browser
   let server: Serving
+  let restarted: LocalCloud | undefined
   beforeAll(async () => {
     root = await mkdtemp(join(tmpdir(), 'holdfast-browser-'))
     started = await startClouds(root)
@@ -29,6 +31,7 @@ describe('uploads from a real browser', {
   afterAll(async () => {
     await browser.close()
     await server.end()
+    await restarted?.stop()
     await started[Symbol.asyncDispose]()
     await rm(root, { recursive: true, force: true })
   })
@@ -89,13 +92,14 @@ describe('uploads from a real browser', {
     // By now the store knows: the next one goes to the healthy provider at once.
     await eventually(async () => (await upload('bird.jpg', body)).sentTo.length === 1, 20_000)
 
-    await using again = await startLocalS3({
+    const again = await startLocalS3({
       buckets: [bucket],
       process: 'own',
       directory: `${root}/s3`,
       port,
       credentials,
     })
+    restarted = again
     expect(again.endpoint).toBe(endpoint)
     await eventually(async () => (await bodyAt(primary, key))?.equals(body), 25_000)
     expect((await primary.head(key, AbortSignal.timeout(5_000)))?.metadata['holdfast']).toBeDefined()

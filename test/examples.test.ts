@@ -1,9 +1,10 @@
-import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
+import { mkdtemp, readFile, rm, symlink, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { bodyFor } from './kill/body.ts'
+import { atLocalClouds, blocksOf } from './examples/page.ts'
 import { type Programs, programsOf } from './examples/programs.ts'
 import { type Started, startClouds } from './support/clouds.ts'
 
@@ -68,24 +69,20 @@ test('the Hono example does the same with web streams', async () => {
 
 test("the README's code runs as it stands", async () => {
   const readme = await readFile(here('../README.md'), 'utf8')
-  const code = /```ts\n([\s\S]*?)```/.exec(readme)?.[1] ?? ''
+  const [code = '', wrapping = ''] = blocksOf(readme, 'ts')
   expect(code).toContain('openHoldfast')
-  // Nothing of it is changed but where the clouds and the directory are, and what an upload is.
-  const program = join(root, 'readme.mts')
-  const local = code
-    .replace("'/var/lib/photos'", JSON.stringify(join(root, 'readme')))
-    .replace("region: 'eu-central-1'", `region: 'us-east-1', endpoint: ${JSON.stringify(started.s3.endpoint)}`)
-    .replace(
-      "bucket: 'photos-copy'",
-      `bucket: 'photos', apiEndpoint: ${JSON.stringify(started.gcs.endpoint)}, projectId: 'local'`,
-    )
+  expect(wrapping).toContain('withHoldfast')
+  const local = atLocalClouds(`${code}${wrapping}`, started, join(root, 'readme'))
   const around = `const upload = Buffer.alloc(100_000, 7)\n${local}
     const bytes = await photo?.bytes()
+    const dog = await store.head('2026/dog.jpg')
     await store.drain()
     await store.close()
-    console.log(photo?.info.contentType, bytes?.byteLength)`
+    console.log(photo?.info.contentType, bytes?.byteLength, dog?.size)`
+  const program = join(root, 'readme.mts')
   await writeFile(program, around)
+  await symlink(here('../node_modules'), join(root, 'node_modules'))
   const { code: exit, text } = await programs.run(program)
-  expect(text).toBe('image/jpeg 100000\n')
+  expect(text).toBe('image/jpeg 100000 100000\n')
   expect(exit).toBe(0)
 })
