@@ -113,3 +113,27 @@ test('what is tampered with, expired, for another method or by another key opens
   expect(await codeOf(await fetch(expired))).toBe('400 ExpiredToken')
   expect((await fetch(`${cloud.endpoint}/main/secret`)).status).toBe(401)
 })
+
+test('a browser may ask first, and may read what it needs, of an error too', async () => {
+  const origin = 'https://app.example'
+  const asking = {
+    origin,
+    'access-control-request-method': 'PUT',
+    'access-control-request-headers': 'content-type,x-goog-if-generation-match',
+  }
+  const url = await sign('from a page', 'write', { extensionHeaders: { 'x-goog-if-generation-match': '0' } })
+  const allowed = await fetch(url, { method: 'OPTIONS', headers: asking })
+  expect(allowed.status).toBe(200)
+  expect(allowed.headers.get('access-control-allow-origin')).toBe('*')
+  expect(allowed.headers.get('access-control-allow-methods')).toContain('PUT')
+  expect(allowed.headers.get('access-control-allow-headers')).toBe('content-type,x-goog-if-generation-match')
+  const headers = { origin, 'x-goog-if-generation-match': '0' }
+  const put = (): Promise<Response> => fetch(url, { method: 'PUT', body: 'x', headers })
+  await cloud.fault({ match: { method: 'PUT' }, times: 1, fault: { kind: 'status', status: 503 } })
+  for (const status of [503, 200, 412]) {
+    const answer = await put()
+    expect(answer.status).toBe(status)
+    expect(answer.headers.get('access-control-allow-origin')).toBe('*')
+    expect(answer.headers.get('access-control-expose-headers')).toContain('etag')
+  }
+})

@@ -224,11 +224,11 @@ describe('objects', () => {
     const headers = (name: string, value: string) => ({ headers: { [name]: value } })
     const path = `/${Bucket}/refused`
     const codes = await Promise.all([
-      signedRaw(cloud, 'PUT', path, 'x', headers('x-amz-server-side-encryption', 'aws:kms')),
-      signedRaw(cloud, 'PUT', path, 'x', headers('x-amz-object-lock-mode', 'COMPLIANCE')),
+      signedRaw(cloud, 'PUT', path, 'x', headers('x-amz-server-side-encryption-customer-algorithm', 'AES256')),
+      signedRaw(cloud, 'PUT', path, 'x', headers('x-amz-write-offset-bytes', '0')),
       signedRaw(cloud, 'PUT', path, 'x', headers('x-amz-acl', 'public-read')),
       signedRaw(cloud, 'PUT', path, 'x', headers('x-amz-storage-class', 'CHEAP')),
-      signedRaw(cloud, 'GET', `${path}?tagging`),
+      signedRaw(cloud, 'GET', `${path}?retention`),
       signedRaw(cloud, 'GET', `${path}?versionId=abc`),
     ])
     expect(codes.map(({ code }) => code)).toEqual([

@@ -161,7 +161,8 @@ export function gcsProtocol(keeper: Keeper, { credentials, token }: ProtocolOpti
         message: message ?? shape.message ?? 'Error',
         ...(code === undefined ? {} : { xml: code }),
       }
-      return refusalAnswer(refusal, languageOf(request))
+      const made = refusalAnswer(refusal, languageOf(request))
+      return request.headers.origin === undefined ? made : { ...made, headers: { ...made.headers, ...crossOrigin } }
     },
     close: () => keeper.store.close(),
   }

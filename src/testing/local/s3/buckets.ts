@@ -2,7 +2,7 @@ import { invalid, shown } from '../../../core/errors.ts'
 import type { Answer } from '../answer.ts'
 import { emptyBody } from '../bodies.ts'
 import type { Change } from '../store.ts'
-import { bucketOf, type Call, type ObjectFacts, type State } from './call.ts'
+import { bucketOf, header, type Call, type ObjectFacts, type State } from './call.ts'
 import { checkDelete } from './conditions.ts'
 import { ownerXml } from './listing.ts'
 import { xmlHeaders } from './objects.ts'
@@ -19,8 +19,9 @@ export function ensureBucket(state: State, name: string): void {
   if (state.buckets.get(name) === undefined) state.store.commit([newBucket(state, name, 'us-east-1')])
 }
 
-function newBucket(state: State, name: string, region: string): Change {
-  return state.buckets.put(name, { facts: { createdAt: Date.now(), region }, body: emptyBody })
+function newBucket(state: State, name: string, region: string, ownership?: string): Change {
+  const facts = { createdAt: Date.now(), region, ...(ownership === undefined ? {} : { ownership }) }
+  return state.buckets.put(name, { facts, body: emptyBody })
 }
 
 function isBucketName(name: string): boolean {
@@ -53,8 +54,20 @@ export async function createBucket(call: Call): Promise<Answer> {
   const there = state.buckets.get(name) !== undefined
   // The oldest region has always let its owner create a bucket again.
   if (there && signed.region !== 'us-east-1') throw new Refusal('BucketAlreadyOwnedByYou', { BucketName: name })
-  if (!there) state.store.commit([newBucket(state, name, signed.region)])
+  if (!there) state.store.commit([newBucket(state, name, signed.region, ownershipOf(call))])
   return { status: 200, headers: { location: `/${name}` } }
+}
+
+/** Undefined where its owner owns all that is in it, which has been the default since April 2023. */
+function ownershipOf(call: Call): string | undefined {
+  const asked = header(call, 'x-amz-object-ownership') ?? 'BucketOwnerEnforced'
+  if (!['BucketOwnerEnforced', 'BucketOwnerPreferred', 'ObjectWriter'].includes(asked))
+    throw new Refusal(
+      'InvalidArgument',
+      { ArgumentName: 'x-amz-object-ownership', ArgumentValue: asked },
+      `Invalid x-amz-object-ownership header: ${asked}`,
+    )
+  return asked === 'BucketOwnerEnforced' ? undefined : asked
 }
 
 export async function headBucket(call: Call): Promise<Answer> {

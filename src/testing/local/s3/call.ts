@@ -27,19 +27,28 @@ export interface State {
 export interface BucketFacts {
   readonly createdAt: number
   readonly region: string
+  /** Where access lists are possible: `BucketOwnerPreferred` or `ObjectWriter`. Undefined: the bucket's owner owns everything in it. */
+  readonly ownership?: string
 }
 
 /** Names and values; a list, so that no name has a meaning of its own. */
 export type Pairs = readonly (readonly [name: string, value: string])[]
 
+/** How an object is kept, by lower-case names of headers. What is not there is as it is by default. */
+export interface Kept {
+  readonly encryption?: Pairs
+  readonly access?: Pairs
+  readonly lock?: Pairs
+  /** As in `x-amz-tagging`; '' for none. */
+  readonly tagging: string
+}
+
 /** What a client says of an object besides its bytes. */
-export interface Described {
+export interface Described extends Kept {
   /** Content headers, by lower-case name. */
   readonly headers: Pairs
   readonly metadata: Pairs
   readonly storageClass: string
-  /** As in `x-amz-tagging`; '' for none. */
-  readonly tagging: string
 }
 
 export interface ObjectFacts extends Described {

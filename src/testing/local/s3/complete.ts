@@ -14,6 +14,7 @@ import {
 } from './call.ts'
 import { algorithms, checksumHeader, combined, compositeOf, isDigest, type Checksum } from './checksum.ts'
 import { checkWrite } from './conditions.ts'
+import { encryptionHeaders } from './kept.ts'
 import { mostParts, partKey } from './multipart.ts'
 import { defaultAlgorithm, xmlHeaders } from './objects.ts'
 import { receiveDocument } from './payload.ts'
@@ -61,12 +62,9 @@ export async function completeMultipartUpload(call: Call): Promise<Answer> {
   checkWholeChecksum(call, upload, checksum)
   checkWrite(call, current)
 
-  const { headers, metadata, storageClass, tagging } = upload
+  const { key: _key, begunAt: _begunAt, algorithm: _algorithm, type: _type, ...words } = upload
   const facts: ObjectFacts = {
-    headers,
-    metadata,
-    storageClass,
-    tagging,
+    ...words,
     etag: etagOf(parts.map(({ entry }) => entry.facts.etag)),
     modifiedAt: Date.now(),
     checksum,
@@ -82,10 +80,11 @@ export async function completeMultipartUpload(call: Call): Promise<Answer> {
   return completed(call, bucket, key, facts)
 }
 
-function completed(call: Call, bucket: string, key: string, { etag, checksum }: ObjectFacts): Answer {
+function completed(call: Call, bucket: string, key: string, facts: ObjectFacts): Answer {
+  const { etag, checksum } = facts
   return {
     status: 200,
-    headers: { ...xmlHeaders, 'x-amz-server-side-encryption': 'AES256' },
+    headers: { ...xmlHeaders, ...encryptionHeaders(facts) },
     body: answerXml(
       'CompleteMultipartUploadResult',
       text('Location', `http://${call.request.headers.host ?? ''}${call.route.path}`),

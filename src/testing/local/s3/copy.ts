@@ -5,9 +5,10 @@ import type { Entry } from '../store.ts'
 import { amz, bucketOf, header, newKeyOf, type Call, type ObjectFacts } from './call.ts'
 import { algorithms, summer, type Algorithm } from './checksum.ts'
 import { checkSource, checkWrite } from './conditions.ts'
-import { described } from './described.ts'
+import { copiedHeaders, described, redirects } from './described.ts'
+import { encryptionHeaders, etagOfBytes, hasDigestEtag } from './kept.ts'
 import { uploadOf, partKey } from './multipart.ts'
-import { defaultAlgorithm, xmlHeaders } from './objects.ts'
+import { checkAwake, defaultAlgorithm, xmlHeaders } from './objects.ts'
 import { sourceRangeOf } from './ranges.ts'
 import { Refusal } from './refusal.ts'
 import { answerXml, text } from './xml.ts'
@@ -26,8 +27,10 @@ export async function copyObject(call: Call): Promise<Answer> {
   const directive = directiveOf(call, 'x-amz-metadata-directive')
   const taggingDirective = directiveOf(call, 'x-amz-tagging-directive')
   const given = described(call)
-  const storageClass = header(call, 'x-amz-storage-class')
-  const unchanged = directive === 'COPY' && (storageClass === undefined || storageClass === old.storageClass)
+  const storageClass = amz(call, 'x-amz-storage-class')
+  const asksToEncrypt = amz(call, 'x-amz-server-side-encryption') !== undefined
+  const sameClass = storageClass === undefined || storageClass === old.storageClass
+  const unchanged = directive === 'COPY' && sameClass && !asksToEncrypt && !redirects(given)
   if (source.bucket === bucket && source.key === key && unchanged)
     throw invalid(
       "This copy request is illegal because it is trying to copy an object to itself without changing the object's metadata, storage class, website redirect location or encryption attributes.",
@@ -35,16 +38,16 @@ export async function copyObject(call: Call): Promise<Answer> {
 
   // A copy is written in one piece, whatever its source was.
   const algorithm = algorithmOf(call) ?? old.checksum.algorithm
-  const asItIs = old.parts === undefined && old.checksum.algorithm === algorithm
+  const asItIs = old.parts === undefined && old.checksum.algorithm === algorithm && hasDigestEtag(old)
   const unpin = state.store.pin(body)
   try {
     const { md5, sum } = asItIs ? { md5: old.etag, sum: old.checksum.value } : await digests(call, body, algorithm)
     const facts: ObjectFacts = {
-      headers: directive === 'REPLACE' ? given.headers : old.headers,
+      ...given,
+      headers: directive === 'REPLACE' ? given.headers : copiedHeaders(old.headers, given.headers),
       metadata: directive === 'REPLACE' ? given.metadata : old.metadata,
       tagging: taggingDirective === 'REPLACE' ? given.tagging : old.tagging,
-      storageClass: storageClass ?? 'STANDARD',
-      etag: md5,
+      etag: etagOfBytes(given, md5),
       modifiedAt: Date.now(),
       checksum: { algorithm, type: 'FULL_OBJECT', value: sum },
       parts: undefined,
@@ -55,11 +58,11 @@ export async function copyObject(call: Call): Promise<Answer> {
     state.store.commit([objects.put(key, { facts, body })])
     return {
       status: 200,
-      headers: { ...xmlHeaders, 'x-amz-server-side-encryption': 'AES256' },
+      headers: { ...xmlHeaders, ...encryptionHeaders(facts) },
       body: answerXml(
         'CopyObjectResult',
         text('LastModified', new Date(facts.modifiedAt).toISOString()),
-        text('ETag', `"${md5}"`),
+        text('ETag', `"${facts.etag}"`),
         text('ChecksumType', 'FULL_OBJECT'),
         text(`Checksum${algorithm}`, sum),
       ),
@@ -85,15 +88,16 @@ export async function uploadPartCopy(call: Call): Promise<Answer> {
     // The upload may have been completed or aborted in the meantime.
     uploadOf(call)
     const modifiedAt = Date.now()
+    const etag = etagOfBytes(upload, md5)
     const parts = state.parts(id)
-    state.store.commit([parts.put(partKey(partNumber), { facts: { etag: md5, modifiedAt, checksum: sum }, body })])
+    state.store.commit([parts.put(partKey(partNumber), { facts: { etag, modifiedAt, checksum: sum }, body })])
     return {
       status: 200,
-      headers: { ...xmlHeaders, 'x-amz-server-side-encryption': 'AES256' },
+      headers: { ...xmlHeaders, ...encryptionHeaders(upload) },
       body: answerXml(
         'CopyPartResult',
         text('LastModified', new Date(modifiedAt).toISOString()),
-        text('ETag', `"${md5}"`),
+        text('ETag', `"${etag}"`),
         ...(upload.algorithm === undefined ? [] : [text(`Checksum${algorithm}`, sum)]),
       ),
     }
@@ -130,6 +134,7 @@ function sourceOf(call: Call): Source {
   if (version !== undefined && version !== 'null') throw new Refusal('NoSuchVersion', { Key: key, VersionId: version })
   const entry = call.state.objects(bucket).get(key)
   if (entry === undefined) throw new Refusal('NoSuchKey', { Key: key })
+  checkAwake(entry.facts)
   return { bucket, key, entry }
 }
 

@@ -1,17 +1,18 @@
 import { amz, header, type Call, type Described, type ObjectFacts, type Pairs } from './call.ts'
 import { checksumHeader } from './checksum.ts'
+import { keptHeaders, keptOf } from './kept.ts'
 import { Refusal } from './refusal.ts'
 
 /** Content headers that are kept with an object and given back. */
-const keptHeaders = [
+const contentNames = [
   'cache-control',
   'content-disposition',
   'content-encoding',
   'content-language',
   'content-type',
   'expires',
-  'x-amz-website-redirect-location',
 ]
+const redirectHeader = 'x-amz-website-redirect-location'
 const metadataPrefix = 'x-amz-meta-'
 const metadataLimit = 2_048
 const storageClasses = new Set([
@@ -29,14 +30,6 @@ const storageClasses = new Set([
 const unsupported = [
   'x-amz-server-side-encryption-customer-algorithm',
   'x-amz-copy-source-server-side-encryption-customer-algorithm',
-  'x-amz-server-side-encryption-aws-kms-key-id',
-  'x-amz-object-lock-mode',
-  'x-amz-object-lock-retain-until-date',
-  'x-amz-object-lock-legal-hold',
-  'x-amz-grant-full-control',
-  'x-amz-grant-read',
-  'x-amz-grant-read-acp',
-  'x-amz-grant-write-acp',
   'x-amz-write-offset-bytes',
 ]
 
@@ -44,12 +37,6 @@ const unsupported = [
 export function described(call: Call): Described {
   for (const name of unsupported)
     if (call.request.headers[name] !== undefined) throw new Refusal('NotImplemented', { Header: name })
-  const encryption = amz(call, 'x-amz-server-side-encryption')
-  if (encryption !== undefined && encryption !== 'AES256')
-    throw new Refusal('NotImplemented', { Header: 'x-amz-server-side-encryption' })
-  const acl = amz(call, 'x-amz-acl')
-  if (acl !== undefined && acl !== 'private' && acl !== 'bucket-owner-full-control')
-    throw new Refusal('AccessControlListNotSupported')
   const storageClass = amz(call, 'x-amz-storage-class') ?? 'STANDARD'
   if (!storageClasses.has(storageClass))
     throw new Refusal('InvalidStorageClass', { StorageClassRequested: storageClass })
@@ -57,19 +44,22 @@ export function described(call: Call): Described {
     headers: contentHeaders(call),
     metadata: metadataOf(call),
     storageClass,
-    tagging: amz(call, 'x-amz-tagging') ?? '',
+    ...keptOf(call),
   }
 }
 
 function contentHeaders(call: Call): Pairs {
   const pairs: [string, string][] = []
-  for (const name of keptHeaders) {
+  for (const name of contentNames) {
     const value = header(call, name)
     // The framing of the request is no encoding of the object.
     const kept = name === 'content-encoding' ? withoutAwsChunked(value) : value
     if (kept !== undefined && kept !== '') pairs.push([name, kept])
   }
   if (!pairs.some(([name]) => name === 'content-type')) pairs.push(['content-type', 'binary/octet-stream'])
+  const redirect = amz(call, redirectHeader)
+  if (redirect !== undefined && !/^(\/|https?:\/\/)/.test(redirect)) throw new Refusal('InvalidRedirectLocation')
+  if (redirect !== undefined) pairs.push([redirectHeader, redirect])
   return pairs
 }
 
@@ -129,16 +119,26 @@ export function objectHeaders(facts: ObjectFacts, withChecksum: boolean): Record
     'last-modified': new Date(facts.modifiedAt).toUTCString(),
     etag: `"${facts.etag}"`,
     'accept-ranges': 'bytes',
-    'x-amz-server-side-encryption': 'AES256',
+    ...keptHeaders(facts),
   }
   for (const [name, value] of facts.headers) headers[name] = value
   for (const [name, value] of facts.metadata) headers[metadataPrefix + name] = sentWord(value)
   if (facts.storageClass !== 'STANDARD') headers['x-amz-storage-class'] = facts.storageClass
-  if (facts.tagging !== '') headers['x-amz-tagging-count'] = String(facts.tagging.split('&').length)
   if (withChecksum) Object.assign(headers, checksumHeaders(facts))
   return headers
 }
 
 export function checksumHeaders({ checksum }: Pick<ObjectFacts, 'checksum'>): Record<string, string> {
   return { [checksumHeader(checksum.algorithm)]: checksum.value, 'x-amz-checksum-type': checksum.type }
+}
+
+/** The content headers of a copy that takes over those of its source: where requests for that are redirected is its own. */
+export function copiedHeaders(source: Pairs, given: Pairs): Pairs {
+  const isRedirect = ([name]: readonly [string, string]): boolean => name === redirectHeader
+  return [...source.filter(pair => !isRedirect(pair)), ...given.filter(isRedirect)]
+}
+
+/** Whether a write says where requests for its object are redirected. */
+export function redirects({ headers }: Pick<Described, 'headers'>): boolean {
+  return headers.some(([name]) => name === redirectHeader)
 }

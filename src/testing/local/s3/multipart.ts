@@ -5,6 +5,7 @@ import { amz, bucketOf, keyOf, newKeyOf, query, type Call, type PartFacts, type 
 import { algorithms, checksumHeader, combines, type Algorithm, type ChecksumType } from './checksum.ts'
 import { described } from './described.ts'
 import { argument } from './listing.ts'
+import { encryptionHeaders, etagOfBytes } from './kept.ts'
 import { defaultAlgorithm, xmlHeaders } from './objects.ts'
 import { receive } from './payload.ts'
 import { Refusal } from './refusal.ts'
@@ -24,7 +25,7 @@ export async function createMultipartUpload(call: Call): Promise<Answer> {
   const checksum = algorithm === undefined ? {} : { 'x-amz-checksum-algorithm': algorithm, 'x-amz-checksum-type': type }
   return {
     status: 200,
-    headers: { ...xmlHeaders, 'x-amz-server-side-encryption': 'AES256', ...checksum },
+    headers: { ...xmlHeaders, ...encryptionHeaders(facts), ...checksum },
     body: answerXml('InitiateMultipartUploadResult', text('Bucket', bucket), text('Key', key), text('UploadId', id)),
   }
 }
@@ -90,10 +91,11 @@ export async function uploadPart(call: Call): Promise<Answer> {
     state.store.forget(body)
     throw error
   }
-  const facts: PartFacts = { etag: md5, modifiedAt: Date.now(), checksum: sums.get(wanted) ?? '' }
+  const etag = etagOfBytes(upload, md5)
+  const facts: PartFacts = { etag, modifiedAt: Date.now(), checksum: sums.get(wanted) ?? '' }
   state.store.commit([state.parts(id).put(partKey(partNumber), { facts, body })])
   const checksum = supplied === undefined ? {} : { [checksumHeader(supplied)]: sums.get(supplied) ?? '' }
-  return { status: 200, headers: { etag: `"${md5}"`, 'x-amz-server-side-encryption': 'AES256', ...checksum } }
+  return { status: 200, headers: { etag: `"${etag}"`, ...encryptionHeaders(upload), ...checksum } }
 }
 
 /** An upload that named an algorithm takes parts with that one only; a composite one needs it with each. */

@@ -3,6 +3,7 @@ import { bucketOf, header, keyOf, newKeyOf, query, amz, type Call, type ObjectFa
 import { checksumHeader, type Algorithm } from './checksum.ts'
 import { checkDelete, checkRead, checkVersion, checkWrite } from './conditions.ts'
 import { checksumHeaders, described, objectHeaders } from './described.ts'
+import { encryptionHeaders, etagOfBytes } from './kept.ts'
 import { receive } from './payload.ts'
 import { partRange, rangeOf } from './ranges.ts'
 import { Refusal } from './refusal.ts'
@@ -22,7 +23,7 @@ export async function putObject(call: Call): Promise<Answer> {
   const algorithm = supplied ?? defaultAlgorithm
   const facts: ObjectFacts = {
     ...words,
-    etag: md5,
+    etag: etagOfBytes(words, md5),
     modifiedAt: Date.now(),
     checksum: { algorithm, type: 'FULL_OBJECT', value: sums.get(algorithm) ?? '' },
     parts: undefined,
@@ -39,7 +40,7 @@ export async function putObject(call: Call): Promise<Answer> {
   state.store.commit([objects.put(key, { facts, body })])
   return {
     status: 200,
-    headers: { etag: `"${md5}"`, 'x-amz-server-side-encryption': 'AES256', ...checksumHeaders(facts) },
+    headers: { etag: `"${facts.etag}"`, ...encryptionHeaders(facts), ...checksumHeaders(facts) },
   }
 }
 
@@ -53,6 +54,7 @@ export async function getObject(call: Call): Promise<Answer> {
   if (entry === undefined) throw new Refusal('NoSuchKey', { Key: key })
   const { facts, body } = entry
   checkRead(call, facts)
+  if (call.request.method === 'GET') checkAwake(facts)
 
   const rangeHeader = header(call, 'range')
   const partNumber = query(call, 'partNumber')
@@ -76,6 +78,12 @@ export async function getObject(call: Call): Promise<Answer> {
   const status = range === undefined ? 200 : 206
   if (call.request.method === 'HEAD') return { status, headers }
   return { status, headers, body: state.store.open(body, start, end) }
+}
+
+/** An archived object is described, and not read before it was restored, which this server does not do. */
+export function checkAwake({ storageClass }: ObjectFacts): void {
+  if (storageClass !== 'GLACIER' && storageClass !== 'DEEP_ARCHIVE') return
+  throw new Refusal('InvalidObjectState', { StorageClass: storageClass })
 }
 
 /** Headers that a signed GET may set in the answer. */
