@@ -23,7 +23,7 @@ const parts: Readonly<Record<string, { readonly values: readonly string[]; reado
   index: { values: ['holdfast', 'core'], types: ['read', 'replicate', 'reconcile'] },
   providers: { values: ['core'] },
   testing: { values: ['core'] },
-  's3-client': { values: ['index', 'holdfast'] },
+  's3-client': { values: ['index', 'holdfast', 'core'] },
   cli: { values: ['index', 'providers'] },
 }
 
@@ -37,6 +37,7 @@ const modules: Readonly<Record<string, readonly string[]>> = {
   reconcile: ['node:crypto'],
   holdfast: ['node:path', 'node:util'],
   index: [],
+  's3-client': ['node:crypto', 'node:stream', '@aws-sdk/client-s3'],
 }
 
 const drivers: Readonly<Record<string, readonly string[]>> = {

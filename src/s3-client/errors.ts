@@ -36,13 +36,41 @@ export function s3Error(
 ): S3ServiceException {
   const sdk = loadSdk<Sdk>('@aws-sdk/client-s3', 'holdfast/s3-client')
   const $fault = status >= 500 ? 'server' : 'client'
-  const error = new (classOf(sdk, name))({ name, $fault, message, $metadata: metadata(status) })
-  // S3 gives no document with the answer to a HEAD: there the SDK has no code either.
-  const code = name === 'NotFound' ? {} : { Code: name }
-  Object.assign(error, { name, $fault }, code, fields)
+  const error: S3ServiceException & { Code?: unknown } = new (classOf(sdk, name))({
+    name,
+    $fault,
+    message,
+    $metadata: metadata(status),
+  })
+  Object.assign(error, { name, $fault, Code: name }, fields)
+  if (error.Code === undefined) delete error.Code
   if (status >= 500 && status !== 501) Object.assign(error, { $retryable: { throttling: name === 'SlowDown' } })
   if (cause !== undefined) Object.defineProperty(error, 'cause', { value: cause, configurable: true, writable: true })
   return error
+}
+
+/**
+ * An error of an answer without a document, as to a HEAD, or with status 304: the SDK has no code to name it by. From the status alone it knows
+ * NotFound; else it says Unknown, or, before it had schemas, the status.
+ */
+export function bareError(status: number, cause?: unknown): S3ServiceException {
+  const sdk = loadSdk<Sdk>('@aws-sdk/client-s3', 'holdfast/s3-client')
+  const name = status === 404 ? 'NotFound' : 'PutObject$' in sdk ? 'Unknown' : String(status)
+  return s3Error(name, status, 'UnknownError', { Code: undefined, cause })
+}
+
+export function noSuchKey(key: string): S3ServiceException {
+  return s3Error('NoSuchKey', 404, 'The specified key does not exist.', { Key: key })
+}
+
+/** `condition`: the header that did not hold. */
+export function preconditionFailed(condition: string, cause?: unknown): S3ServiceException {
+  const message = 'At least one of the pre-conditions you specified did not hold'
+  return s3Error('PreconditionFailed', 412, message, { Condition: condition, cause })
+}
+
+export function invalidArgument(name: string, value: unknown, message: string): S3ServiceException {
+  return s3Error('InvalidArgument', 400, message, { ArgumentName: name, ArgumentValue: String(value) })
 }
 
 function classOf(sdk: Sdk, name: string): Sdk['S3ServiceException'] {
@@ -54,7 +82,7 @@ function classOf(sdk: Sdk, name: string): Sdk['S3ServiceException'] {
 /** What the SDK rejects with when the app's signal aborts: no S3ServiceException, and no HoldfastError. */
 export function abortError(reason: unknown): Error {
   const isError = reason instanceof Error
-  const text = isError || reason === undefined ? 'Request aborted' : String(reason)
+  const text = typeof reason === 'string' ? reason : 'Request aborted'
   const error = new Error(text, isError ? { cause: reason } : undefined)
   error.name = 'AbortError'
   return error
@@ -80,6 +108,8 @@ const serverErrors = {
  */
 export function asS3Error(error: unknown, key?: string): unknown {
   if (!(error instanceof HoldfastError)) return error
+  // The app's own stream failed: that is what the SDK would have rejected with.
+  if (error.field === 'body' && error.rule === 'source' && error.cause instanceof Error) return error.cause
   const fields = { cause: error, ...(key === undefined ? {} : { Key: key }) }
   if (error.code === 'INVALID') {
     const [name, status] = invalidAs(error)
@@ -98,6 +128,6 @@ function invalidAs({ field = '', rule = '' }: HoldfastError): readonly [string, 
   if (field === 'size' || rule === 'size') return ['EntityTooLarge', 400]
   if (field === 'upload') return ['NoSuchUpload', 404]
   if (field === 'range') return ['InvalidRange', 416]
-  if (field === 'body') return ['IncompleteBody', 400]
+  if (field === 'body' && rule === 'source') return ['IncompleteBody', 400]
   return ['InvalidArgument', 400]
 }

@@ -35,5 +35,5 @@ export interface Call<Input extends object = object> {
 export interface Settings {
   readonly multipart: 'local' | 'provider'
   /** Fields that may be gone without where they cannot be kept. */
-  readonly relax: ReadonlySet<string>
+  readonly relax: readonly string[]
 }

@@ -1,0 +1,162 @@
+import type {
+  CopyObjectCommandInput,
+  CopyObjectCommandOutput,
+  PutObjectCommandInput,
+  PutObjectCommandOutput,
+  UploadPartCommandInput,
+  UploadPartCopyCommandInput,
+  UploadPartCopyCommandOutput,
+} from '@aws-sdk/client-s3'
+import { Readable } from 'node:stream'
+import { loadSdk } from '../core/sdk.ts'
+import { HoldfastError, type GetOptions } from '../index.ts'
+import { wholeSeconds } from './conditions.ts'
+import { checkSource, demandDirectives } from './copy.ts'
+import { openSource, type Source } from './copy-from.ts'
+import { demandSource } from './copy-source.ts'
+import { defined } from './described.ts'
+import { invalidArgument, metadata, s3Error } from './errors.ts'
+import type { Call } from './handler.ts'
+import { sourceTags } from './tags.ts'
+
+/**
+ * To a bucket without a store, from one that has one. The newest bytes may not be at the primary yet: they are read here, and sent by the plain client
+ * as any PutObject of the app. `call.store` is the source's.
+ */
+export async function copyObjectOut(call: Call<CopyObjectCommandInput>): Promise<CopyObjectCommandOutput> {
+  const { input } = call
+  demandDirectives(input)
+  refuseSourceKeys(input)
+  const from = demandSource(input.CopySource)
+  const source = await openSource(call, from)
+  try {
+    checkSource(input, source)
+    const tags = await sourceTags(call, from, source)
+    const given = {
+      ...withoutSource(input),
+      ...(input.MetadataDirective === 'REPLACE' ? {} : contentOfCopy(source)),
+      ...(input.TaggingDirective === 'REPLACE' ? {} : { Tagging: tags }),
+      Body: readable(source),
+      ContentLength: source.info.size,
+    }
+    const { PutObjectCommand } = sdk()
+    const answer = await call.plain(new PutObjectCommand(given as PutObjectCommandInput))
+    const { $metadata: _, ETag, Size: _size, Expiration, VersionId, ...rest } = answer
+    const { checksums, others } = apart(rest)
+    return {
+      $metadata: metadata(200),
+      ...others,
+      ...defined({ Expiration, VersionId }),
+      CopyObjectResult: { ...defined({ ETag }), LastModified: wholeSeconds(new Date()), ...checksums },
+    }
+  } finally {
+    source.close()
+  }
+}
+
+/** The same for a part of an upload in a bucket without a store. */
+export async function uploadPartCopyOut(call: Call<UploadPartCopyCommandInput>): Promise<UploadPartCopyCommandOutput> {
+  const { input } = call
+  refuseSourceKeys(input)
+  const from = demandSource(input.CopySource)
+  const range = rangeOf(input.CopySourceRange)
+  const source = await openPiece(call, range)
+  try {
+    checkSource(input as CopyObjectCommandInput, source)
+    const { size } = source.info
+    if (range !== undefined && range.end > size) throw notOfSource(input.CopySourceRange)
+    const given = {
+      ...withoutSource(input),
+      Body: readable(source),
+      ContentLength: range === undefined ? size : range.end - range.start,
+    }
+    const { UploadPartCommand } = sdk()
+    const answer = await call.plain(new UploadPartCommand(given as UploadPartCommandInput))
+    const { $metadata: _, ETag, ...rest } = answer
+    const { checksums, others } = apart(rest)
+    return {
+      $metadata: metadata(200),
+      ...others,
+      CopyPartResult: { ...defined({ ETag }), LastModified: wholeSeconds(new Date()), ...checksums },
+    }
+  } finally {
+    source.close()
+  }
+
+  async function openPiece({ input: { CopySourceRange } }: typeof call, piece: GetOptions['range']): Promise<Source> {
+    try {
+      return await openSource(call, from, piece)
+    } catch (error) {
+      throw error instanceof HoldfastError && error.field === 'range' ? notOfSource(CopySourceRange) : error
+    }
+  }
+}
+
+/** Stricter than the Range of a read: S3 wants both ends. */
+function rangeOf(given: string | undefined): { readonly start: number; readonly end: number } | undefined {
+  if (given === undefined || given === null) return undefined
+  const [, first, last] = /^bytes=(\d{1,15})-(\d{1,15})$/.exec(given) ?? []
+  if (first === undefined || last === undefined || Number(first) > Number(last)) {
+    const form =
+      'of the form bytes=first-last where first and last are the zero-based offsets of the first and last bytes to copy'
+    throw invalidArgument('x-amz-copy-source-range', given, `The x-amz-copy-source-range value must be ${form}`)
+  }
+  return { start: Number(first), end: Number(last) + 1 }
+}
+
+function notOfSource(given: string | undefined): Error {
+  return invalidArgument('x-amz-copy-source-range', given, 'Range specified is not valid for the source object')
+}
+
+/** A key that comes with each request opens nothing that a store has. */
+function refuseSourceKeys({
+  CopySourceSSECustomerAlgorithm,
+}: CopyObjectCommandInput | UploadPartCopyCommandInput): void {
+  if (CopySourceSSECustomerAlgorithm === undefined || CopySourceSSECustomerAlgorithm === null) return
+  throw s3Error(
+    'NotImplemented',
+    501,
+    'CopySourceSSECustomerAlgorithm is refused: no object of the source is encrypted so',
+    {
+      Header: 'CopySourceSSECustomerAlgorithm',
+    },
+  )
+}
+
+/** What is left of the input for a command that sends the bytes itself. */
+function withoutSource(input: object): object {
+  const others = ['MetadataDirective', 'TaggingDirective', 'AnnotationDirective', 'ExpectedSourceBucketOwner']
+  return Object.fromEntries(
+    Object.entries(input).filter(([name]) => !name.startsWith('CopySource') && !others.includes(name)),
+  )
+}
+
+function contentOfCopy({ info }: Source): Partial<PutObjectCommandInput> {
+  const expires = info.features?.Expires
+  return {
+    ContentType: info.contentType,
+    CacheControl: info.cacheControl,
+    ContentDisposition: info.contentDisposition,
+    ContentEncoding: info.contentEncoding,
+    ContentLanguage: info.contentLanguage,
+    Metadata: { ...info.metadata },
+    Expires: expires === undefined ? undefined : new Date(expires),
+  }
+}
+
+function readable(source: Source): Readable {
+  const body = source.body()
+  return body instanceof Readable ? body : Readable.from(body, { objectMode: false })
+}
+
+/** Checksums are in the result of a copy; the rest is beside it. */
+function apart(answer: Partial<PutObjectCommandOutput>): { checksums: object; others: object } {
+  const [checksums, others] = [true, false].map(isChecksum =>
+    Object.fromEntries(Object.entries(answer).filter(([name]) => name.startsWith('Checksum') === isChecksum)),
+  )
+  return { checksums: checksums ?? {}, others: others ?? {} }
+}
+
+function sdk(): typeof import('@aws-sdk/client-s3') {
+  return loadSdk('@aws-sdk/client-s3', 'holdfast/s3-client')
+}

@@ -1,0 +1,147 @@
+import type { S3Client } from '@aws-sdk/client-s3'
+import type { Holdfast } from '../index.ts'
+import { decide } from './commands.ts'
+import { sourceOf } from './copy-source.ts'
+import { abortError, asS3Error, s3Error } from './errors.ts'
+import type { HandledCommand } from './fields.ts'
+import type { Call, Settings } from './handler.ts'
+import { copiesOut, handlers } from './handlers.ts'
+import { judge } from './judge.ts'
+import { membersOf, nameOf } from './schema.ts'
+import type { Command, Middleware, Next, Stack } from './stack.ts'
+
+/** What one `send` knows. */
+export interface Sending {
+  readonly client: S3Client
+  /** Of this wrapping. */
+  readonly stores: ReadonlyMap<string, Holdfast>
+  /** Of all wrappings of the client. */
+  readonly storeOf: (bucket: string) => Holdfast | undefined
+  readonly settings: Settings
+  readonly signal: AbortSignal | undefined
+}
+
+/**
+ * The command, which resolves with our handler as the last of the initialize step, on a copy of the stack: whatever the app has there, on the client
+ * or on the command, runs before it. Neither the command nor a stack is changed.
+ */
+export function redirected(command: Command, sending: Sending): Command {
+  const middleware = middlewareOf(command, sending)
+  return Object.create(Object.getPrototypeOf(command) as object, {
+    // Its own, as of the command itself: middleware may spread what it is given.
+    ...Object.getOwnPropertyDescriptors(command),
+    resolveMiddleware: {
+      configurable: true,
+      writable: true,
+      value: (stack: Stack, config: unknown, options: unknown) =>
+        command.resolveMiddleware(endingWith(stack, middleware), config, options),
+    },
+  }) as Command
+}
+
+/** The same stack, to which the middleware is added after everything that a command brings. */
+function endingWith(stack: Stack, middleware: Middleware): Stack {
+  const ending = stack.clone()
+  const { concat } = ending
+  ending.concat = other => {
+    const whole = concat(other)
+    whole.add(middleware, { step: 'initialize', priority: 'low' })
+    return whole
+  }
+  return ending
+}
+
+type Input = Readonly<Record<string, unknown>>
+
+function middlewareOf(command: Command, sending: Sending): Middleware {
+  return (next, context) => async given => {
+    const input = given.input as Input
+    // The SDK writes its defaults into the input that it is given.
+    const pass: Next = async () => await next({ ...given, input: { ...input } })
+    const name = nameOf(command) ?? nameIn(context)
+    const run = name === undefined ? undefined : answerer(name, command, input, sending, pass)
+    if (run === undefined) return await pass(given)
+    const { signal } = sending
+    const isAborted = (): boolean => signal?.aborted === true
+    if (isAborted()) throw abortError(signal?.reason)
+    try {
+      const output = await run()
+      const { httpStatusCode = 200 } = (output as { $metadata?: { httpStatusCode?: number } }).$metadata ?? {}
+      return { output, response: { statusCode: httpStatusCode, headers: {} } }
+    } catch (error) {
+      if (isAborted() && error === signal?.reason) throw abortError(error)
+      throw asS3Error(error)
+    }
+  }
+}
+
+/** Where minifiers rename classes and the SDK has no schemas yet: the name that the command was built with. */
+function nameIn({ commandName }: Readonly<Record<string, unknown>>): string | undefined {
+  return typeof commandName === 'string' ? commandName.replace(/Command$/, '') : undefined
+}
+
+/** `undefined`: none of ours. */
+function answerer(
+  name: string,
+  command: Command,
+  input: Input,
+  sending: Sending,
+  pass: Next,
+): (() => Promise<object>) | undefined {
+  const { Bucket: bucket, CopySource: from } = input
+  const store = typeof bucket === 'string' ? sending.stores.get(bucket) : undefined
+  const { client, storeOf, settings, signal } = sending
+  const next = async (): Promise<object> => (await pass({ input })).output
+  const send = signal === undefined ? client.send.bind(client) : sendUnder(client, signal)
+  const call = {
+    command: name,
+    input: given(input),
+    settings,
+    config: client.config,
+    signal,
+    storeOf,
+    plain: send,
+    next,
+  }
+
+  if (store === undefined) {
+    const copyOut = Object.hasOwn(copiesOut, name) ? copiesOut[name] : undefined
+    const source = copyOut === undefined ? undefined : sourceOf(from)
+    const sourceStore = source === undefined ? undefined : sending.stores.get(source.bucket)
+    if (copyOut === undefined || sourceStore === undefined) return undefined
+    return () => copyOut({ ...call, store: sourceStore, bucket: bucket as string })
+  }
+  const decision = decide(name, 'Key' in input)
+  if (decision.go === 'pass') return undefined
+  return async () => {
+    if (decision.go === 'refused')
+      throw notImplemented(`${name} on the bucket ${String(bucket)} is refused: ${decision.why}`)
+    return await handle(decision.command, command, { ...call, store, bucket: bucket as string })
+  }
+}
+
+/** Without what is `null` or `undefined`: to the SDK that is not given. */
+function given(input: Input): Input {
+  return Object.fromEntries(Object.entries(input).filter(([, value]) => value !== undefined && value !== null))
+}
+
+async function handle(name: HandledCommand, command: Command, call: Call): Promise<object> {
+  const verdict = judge(name, call.input as Input, call.settings.relax, membersOf(command))
+  if ('refused' in verdict) {
+    const { refused: field, why, canRelax } = verdict
+    const advice = canRelax ? `, or leave it out with withHoldfast(…, { relax: ['${field}'] })` : ''
+    throw notImplemented(`${name}: ${field} is refused: ${why}${advice}`, { Header: field })
+  }
+  if (verdict.go === 'primary') return await call.next()
+  return await handlers[name](call)
+}
+
+/** Nobody sends it again: what is not carried today is not carried in a second. */
+function notImplemented(message: string, fields: Readonly<Record<string, string>> = {}): Error {
+  return s3Error('NotImplemented', 501, message, fields)
+}
+
+function sendUnder(client: S3Client, abortSignal: AbortSignal): S3Client['send'] {
+  const send = client.send.bind(client) as (command: unknown, options: unknown) => unknown
+  return ((command: unknown, options?: object) => send(command, { ...options, abortSignal })) as S3Client['send']
+}

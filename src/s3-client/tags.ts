@@ -1,0 +1,39 @@
+import type { CopyObjectCommandInput } from '@aws-sdk/client-s3'
+import { loadSdk } from '../core/sdk.ts'
+import type { Source } from './copy-from.ts'
+import type { CopySource } from './copy-source.ts'
+import { s3Error } from './errors.ts'
+import type { Call } from './handler.ts'
+
+/**
+ * The tags that a copy takes over, in a query's words; `undefined` for none. No read shows them: unless the source is still on local disk, with all that it
+ * was written with, the source's own bucket is asked. Where that cannot be reached the copy is refused rather than made without
+ * them, unless `relax` names Tagging.
+ */
+export async function sourceTags(
+  call: Call<CopyObjectCommandInput>,
+  { bucket, key }: CopySource,
+  source: Source,
+): Promise<string | undefined> {
+  const { input, settings, plain } = call
+  if (input.TaggingDirective === 'REPLACE') return undefined
+  if (source.isLocal) return source.info.features?.Tagging
+  const sdk = loadSdk<typeof import('@aws-sdk/client-s3')>('@aws-sdk/client-s3', 'holdfast/s3-client')
+  try {
+    const { TagSet = [] } = await plain(new sdk.GetObjectTaggingCommand({ Bucket: bucket, Key: key }))
+    const tags = new URLSearchParams(TagSet.map(({ Key = '', Value = '' }): [string, string] => [Key, Value]))
+    return TagSet.length === 0 ? undefined : tags.toString()
+  } catch (error) {
+    if (call.signal?.aborted === true) throw error
+    // No right to see them, a service without tags, a copy that is not there yet: what S3 does of each is no reason to refuse.
+    if (statusOf(error) < 500 || statusOf(error) === 501 || settings.relax.includes('Tagging')) return undefined
+    const message = `CopyObject: whether ${bucket}/${key} has tags is not known while its bucket cannot be reached: copy with TaggingDirective REPLACE, or leave them out with withHoldfast(…, { relax: ['Tagging'] })`
+    throw s3Error('ServiceUnavailable', 503, message, { cause: error })
+  }
+}
+
+/** 503 for what has no answer at all. */
+function statusOf(error: unknown): number {
+  const { httpStatusCode } = (error as { readonly $metadata?: { readonly httpStatusCode?: number } }).$metadata ?? {}
+  return httpStatusCode ?? 503
+}

@@ -1,0 +1,47 @@
+import { HoldfastError, type PutOptions } from '../index.ts'
+import { matches } from './conditions.ts'
+import { noSuchKey, preconditionFailed, s3Error } from './errors.ts'
+import type { Call } from './handler.ts'
+import { signalled } from './inputs.ts'
+
+/** What has to be at the key of a write. */
+export interface WriteConditions {
+  readonly IfMatch?: string | undefined
+  readonly IfNoneMatch?: string | undefined
+}
+
+/**
+ * The same for the store, which knows versions and no ETags: the object is looked at, and the write is only over the version that was seen.
+ * `any`: whether `IfMatch: '*'` is taken, as S3 does for deletes.
+ */
+export async function conditionOf(
+  call: Pick<Call, 'store' | 'signal'>,
+  key: string,
+  { IfMatch, IfNoneMatch }: WriteConditions,
+  any: 'any' | 'none' = 'none',
+): Promise<PutOptions['if']> {
+  const hasMatch = IfMatch !== undefined
+  const hasNoneMatch = IfNoneMatch !== undefined
+  if (hasMatch && hasNoneMatch) throw unsupported('If-Match,If-None-Match')
+  if (hasNoneMatch) {
+    if (IfNoneMatch !== '*') throw unsupported('If-None-Match')
+    return 'absent'
+  }
+  if (!hasMatch) return undefined
+  if (IfMatch === '*' && any === 'none') throw unsupported('If-Match')
+  const info = await call.store.head(key, signalled(call))
+  if (info === undefined) throw noSuchKey(key)
+  if (!matches(IfMatch, info.etag)) throw preconditionFailed('If-Match')
+  return { version: info.version }
+}
+
+/** What S3 says where the store found the condition broken at the last moment; any other error as it is. */
+export function refusalAs(error: unknown, { IfNoneMatch }: WriteConditions): unknown {
+  if (!(error instanceof HoldfastError) || error.code !== 'PRECONDITION') return error
+  return preconditionFailed(IfNoneMatch === undefined ? 'If-Match' : 'If-None-Match', error)
+}
+
+function unsupported(header: string): Error {
+  const message = 'A header you provided implies functionality that is not implemented'
+  return s3Error('NotImplemented', 501, message, { Header: header })
+}
