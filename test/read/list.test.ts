@@ -1,7 +1,9 @@
 import * as fc from 'fast-check'
 import { expect, test } from 'vitest'
+import { digestsOf } from '../../src/core/digest.ts'
+import { writeEntry } from '../../src/core/entry.ts'
 import { compareKeys, markerKey } from '../../src/core/key.ts'
-import type { ListRequest } from '../../src/core/provider.ts'
+import type { ListRequest, RemoteEntry } from '../../src/core/provider.ts'
 import { versionTime } from '../../src/core/version.ts'
 import type { ReplicaRow } from '../../src/journal/contract.ts'
 import type { ListEntry } from '../../src/read/types.ts'
@@ -279,3 +281,63 @@ test('P4: for any keys, open work, request and breaks, the listing is what the m
     { seed, numRuns: 1500 },
   )
 }, 120_000)
+
+test('where a listing shows whose an object is, the ETag, version and time are those of its head', async () => {
+  const w = await filled(['foreign', 'moved', 'ours'])
+  const etag = `${'a'.repeat(32)}-3`
+  const { list } = w.first.inner
+  const entryOf = (key: string, of = key) =>
+    writeEntry(of, {
+      version: version(7),
+      size: key.length,
+      crc32c: digestsOf(Buffer.from(key)).crc32c,
+      etag,
+      partSize: 5,
+    })
+  const entries: Record<string, string> = { ours: entryOf('ours'), moved: entryOf('moved', 'other'), foreign: 'x' }
+  Object.assign(w.first.inner, {
+    async *list(request: ListRequest, signal: AbortSignal): AsyncIterable<RemoteEntry> {
+      for await (const found of list(request, signal))
+        yield found.type === 'prefix' ? found : { ...found, entry: entries[found.key] ?? '', storageClass: 'COLD' }
+    },
+  })
+  const [foreign, moved, ours] = await listed(w)
+  const common = { type: 'object', storageClass: 'COLD' }
+  expect(ours).toEqual({
+    ...common,
+    key: 'ours',
+    size: 4,
+    etag,
+    version: version(7),
+    modifiedAt: new Date(versionTime(version(7))),
+  })
+  for (const [found, key] of [
+    [foreign, 'foreign'],
+    [moved, 'moved'],
+  ] as const) {
+    expect(found).toMatchObject({ ...common, key, etag: digestsOf(Buffer.from(key)).md5 })
+    expect(found).not.toHaveProperty('version')
+  }
+})
+
+test('a key that is asked for, because the listing was late, is shown as its head says', async () => {
+  const w = await filled([])
+  await w.store(w.first, 'k', 5, 'body')
+  w.know('k', { open: row({ key: 'k', n: 5, body: 'body', at: { 1: 'stored', 2: 'waiting' } }) })
+  const { list } = w.first.inner
+  Object.assign(w.first.inner, {
+    async *list(request: ListRequest, signal: AbortSignal): AsyncIterable<RemoteEntry> {
+      for await (const found of list(request, signal)) if (found.type === 'prefix') yield found
+    },
+  })
+  expect(await listed(w)).toEqual([
+    {
+      type: 'object',
+      key: 'k',
+      size: 4,
+      etag: digestsOf(Buffer.from('body')).md5,
+      version: version(5),
+      modifiedAt: new Date(versionTime(version(5))),
+    },
+  ])
+})
