@@ -1,11 +1,10 @@
 import type { Attributes } from '../../core/attributes.ts'
-import { checksumAlgorithms } from '../../core/checksum.ts'
 import { invalid, shown } from '../../core/errors.ts'
 import type { ProviderFeatures } from '../../core/features.ts'
 import type { Provider } from '../../core/provider.ts'
 import type { Condition, UploadChecksum } from '../../journal/contract.ts'
 import type { AskedChecksum, Expected } from '../../stage/intake.ts'
-import { checkAskedChecksum } from '../input/checksum.ts'
+import { checkAlgorithm, checkAskedChecksum } from '../input/checksum.ts'
 import { checkExpect } from '../input/expect.ts'
 import { checkFeatures } from '../input/features.ts'
 import { headerNames } from '../input/headers.ts'
@@ -24,7 +23,7 @@ export interface CheckedUpload {
   readonly signal: AbortSignal | undefined
 }
 
-/** The options of `create`: as those of a put. INVALID, field `checksum`: `type`, `value`. */
+/** The options of `create`: as those of a put. INVALID, field `checksum`: `type`, `value`, `algorithm` (no such type of it). */
 export function checkUpload(options: unknown, providers: readonly Provider[]): CheckedUpload {
   const given = take(options, createNames, 'uploads.create')
   const signal = checkSignal(given.signal)
@@ -43,13 +42,12 @@ function checkKind(value: unknown): UploadChecksum | undefined {
   if (typeof value !== 'object' || value === null)
     throw invalid('checksum', 'type', `checksum must be { algorithm, type }, got ${shown(value)}`)
   const given = take(value, ['algorithm', 'type'], 'checksum')
-  const algorithm = oneOf('checksum.algorithm', given.algorithm, checksumAlgorithms, undefined)
-  if (algorithm === undefined) throw invalid('checksum', 'missing', 'checksum.algorithm is missing')
+  const algorithm = checkAlgorithm(given.algorithm)
   const usual = algorithm === 'CRC64NVME' ? 'FULL_OBJECT' : 'COMPOSITE'
-  const type = oneOf('checksum.type', given.type, ['COMPOSITE', 'FULL_OBJECT'], usual)
+  const type = oneOf('checksum', given.type, ['COMPOSITE', 'FULL_OBJECT'], usual)
   const possible = algorithm.startsWith('SHA') ? 'COMPOSITE' : algorithm === 'CRC64NVME' ? 'FULL_OBJECT' : type
   if (type !== possible)
-    throw invalid('checksum.type', 'algorithm', `${algorithm} of an upload in parts is always ${possible}, got ${type}`)
+    throw invalid('checksum', 'algorithm', `${algorithm} of an upload in parts is always ${possible}, got ${type}`)
   return { algorithm, type }
 }
 
