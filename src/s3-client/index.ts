@@ -62,8 +62,8 @@ function checkBuckets(buckets: unknown): ReadonlyMap<string, Holdfast> {
 }
 
 function isStore(store: unknown): store is Holdfast {
-  const { put, head, uploads } = (typeof store === 'object' && store !== null ? store : {}) as Partial<Holdfast>
-  return typeof put === 'function' && typeof head === 'function' && typeof uploads === 'object'
+  const { signedUrl, adopt, uploads } = (typeof store === 'object' && store !== null ? store : {}) as Partial<Holdfast>
+  return typeof signedUrl === 'function' && typeof adopt === 'function' && typeof uploads === 'object'
 }
 
 function hint(store: unknown): string {
