@@ -117,9 +117,11 @@ export interface PutRequest {
   readonly features?: ProviderFeatures
   /**
    * The parts that the app uploaded it in. A service that makes its ETag of parts stores these, so that it says the app's ETag, wherever
-   * it takes parts of such sizes; one of one part goes in one request up to what the service takes. Without: as the driver likes.
+   * it takes parts of such sizes; one of one part goes in one request up to what the service takes, unless `inParts`. Without: as the driver likes.
    */
   readonly parts?: readonly PartRun[]
+  /** The app uploaded it in parts, also where that is a single one, of which S3 says `hex-1`. */
+  readonly inParts?: true
   readonly upload: UploadMemo
 }
 
@@ -191,6 +193,8 @@ export interface RemoteObject {
   readonly serverTime: number | undefined
   /** What of S3's features the service says of the object, where it speaks S3. */
   readonly features?: S3Features
+  /** How many tags it has, where the service says that much and no more. */
+  readonly tagCount?: number
 }
 
 /** A piece of an object. */

@@ -18,13 +18,14 @@ export function infoOfLocal(key: string, row: WriteRow | CachedBody): ObjectInfo
     modifiedAt: timeOf(version),
   }
   const parts = partsOf(layout.etag, partSizeOf(layout))
-  return { ...info, ...parts, ...(features?.s3 === undefined ? {} : { features: features.s3 }) }
+  const said = features?.s3 === undefined ? {} : { features: features.s3, ...tagsOf(tagCount(features.s3.Tagging)) }
+  return { ...info, ...parts, ...said }
 }
 
 export function infoOfRemote(object: RemoteObject, recognised: Recognised): ObjectInfo {
   const { key, size, features } = object
   const { checksum, ...attributes } = attributesIn(attributesOf(object))
-  const said = features === undefined ? {} : { features }
+  const said = { ...(features === undefined ? {} : { features }), ...tagsOf(object.tagCount) }
   const common = { ...attributes, key, size, version: recognised.version, ...said }
   if (recognised.whose === 'ours') {
     const { etag, crc32c, partSize } = recognised.entry
@@ -55,6 +56,15 @@ function attributesIn(attributes: Attributes): Attributes {
 function partsOf(etag: string, partSize: number | undefined): Pick<ObjectInfo, 'parts'> {
   if (partSize === undefined) return {}
   return { parts: { count: Number(etag.slice(etag.indexOf('-') + 1)), bytes: partSize } }
+}
+
+function tagsOf(count: number | undefined): Pick<ObjectInfo, 'tagCount'> {
+  return count === undefined || count === 0 ? {} : { tagCount: count }
+}
+
+/** Of tags as in a query. */
+function tagCount(tagging = ''): number {
+  return tagging.split('&').filter(tag => tag !== '').length
 }
 
 function timeOf(version: Version): Date {

@@ -52,6 +52,8 @@ export interface ObjectInfo {
   readonly parts?: { readonly count: number; readonly bytes: number }
   /** What of S3's features a provider that speaks S3 says of it; of a write that no provider has yet, what it was written with. */
   readonly features?: S3Features
+  /** How many tags it has, where whoever answers knows it; none are not said. */
+  readonly tagCount?: number
 }
 
 /** An object that is being read. Read `body`, or call one of `text` and `bytes`, at most once. */

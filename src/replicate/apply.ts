@@ -155,6 +155,7 @@ async function send(applying: Applying, condition: PutCondition | undefined): Pr
       condition,
       ...(features === undefined ? {} : { features }),
       ...(keepsLayout && layout.parts.length > 0 ? { parts: layout.parts } : {}),
+      ...(layout.etag.includes('-') ? { inParts: true } : {}),
       upload,
     },
     signal,

@@ -27,6 +27,7 @@ export function described(info: ObjectInfo): Described {
     BucketKeyEnabled: BucketKeyEnabled === true ? true : undefined,
     StorageClass: StorageClass === 'STANDARD' ? undefined : StorageClass,
     WebsiteRedirectLocation,
+    TagCount: info.tagCount,
     ObjectLockMode,
     ObjectLockRetainUntilDate:
       ObjectLockRetainUntilDate === undefined ? undefined : new Date(ObjectLockRetainUntilDate),

@@ -173,6 +173,17 @@ describe('the parts that the app had', () => {
     expect(await operations()).toEqual(['PutObject'])
   })
 
+  test('an upload in a single part is one here too: S3 says so in its ETag', async () => {
+    const key = newKey()
+    const body = bytes.subarray(0, 11)
+    await operations()
+    const parts = [{ count: 1, bytes: 11 }]
+    const result = await provider.put(putOf(key, body, { parts, inParts: true }), signal)
+    expect(result.etag).toBe(etagOf(body, parts))
+    expect(await operations()).toEqual(['CreateMultipartUpload', 'UploadPart', 'CompleteMultipartUpload'])
+    expect((await provider.head(key, signal))?.etag).toMatch(/-1$/)
+  })
+
   test('an upload in them goes on where it was, and one in other parts or with other features is not mixed with it', async () => {
     const key = newKey()
     const parts = [

@@ -24,6 +24,7 @@ export function describe(key: string, headers: Headers, dialect: Dialect, size?:
   const crc32c = size === undefined ? wholeCrc32c(headers) : undefined
   const md5 = isDigest(etag, headers, dialect) ? etag : undefined
   const features = featuresOf(headers)
+  const tagCount = wholeNumber(headers['x-amz-tagging-count'])
   return {
     key,
     size: length,
@@ -35,6 +36,7 @@ export function describe(key: string, headers: Headers, dialect: Dialect, size?:
     attested: { ...(crc32c === undefined ? {} : { crc32c }), ...(md5 === undefined ? {} : { md5 }) },
     serverTime: httpDate(headers['date']),
     ...(features === undefined ? {} : { features }),
+    ...(tagCount === undefined ? {} : { tagCount }),
   }
 }
 

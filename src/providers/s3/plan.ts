@@ -31,10 +31,11 @@ export type Plan =
   | { readonly in: 'given parts'; readonly runs: readonly PartRun[] }
 
 /** As the app uploaded it, where that is known and the service takes it so; else as it is best. */
-export function planOf({ source, parts = [] }: PutRequest, sizes: Sizes): Plan {
+export function planOf({ source, parts = [], inParts }: PutRequest, sizes: Sizes): Plan {
   const { size } = source
   const [first] = parts
-  if (parts.length === 1 && first?.count === 1 && first.bytes === size && size <= mostRequestBytes) return { in: 'one' }
+  const isOne = parts.length === 1 && first?.count === 1 && first.bytes === size
+  if (isOne && inParts !== true && size <= mostRequestBytes) return { in: 'one' }
   if (first !== undefined && isTaken(parts, size, sizes.equalParts)) return { in: 'given parts', runs: parts }
   return size > sizes.threshold ? { in: 'parts', partSize: partBytes(size, sizes.partSize) } : { in: 'one' }
 }
