@@ -27,7 +27,7 @@ export type SourceInfo = Omit<ObjectInfo, 'version' | 'key'>
 /** NoSuchKey where there is nothing; of a bucket without a store whatever S3 says. */
 export async function openSource(call: Call, from: CopySource, range?: GetOptions['range']): Promise<Source> {
   const store = call.storeOf(from.bucket)
-  return store === undefined ? await openPlain(call, from) : await openStored(call, store, from.key, range)
+  return store === undefined ? await openPlain(call, from, range) : await openStored(call, store, from.key, range)
 }
 
 async function openStored(call: Call, store: Holdfast, key: string, range: GetOptions['range']): Promise<Source> {
@@ -48,9 +48,12 @@ async function openStored(call: Call, store: Holdfast, key: string, range: GetOp
   }
 }
 
-async function openPlain(call: Call, { bucket, key }: CopySource): Promise<Source> {
+async function openPlain(call: Call, { bucket, key }: CopySource, range: GetOptions['range']): Promise<Source> {
   const { GetObjectCommand } = loadSdk<typeof import('@aws-sdk/client-s3')>('@aws-sdk/client-s3', 'holdfast/s3-client')
-  const answer = await call.plain(new GetObjectCommand({ Bucket: bucket, Key: key }))
+  const Range = rangeHeader(range)
+  const answer = await call.plain(
+    new GetObjectCommand({ Bucket: bucket, Key: key, ...(Range === undefined ? {} : { Range }) }),
+  )
   const body = answer.Body as unknown as Readable
   let isTaken = false
   return {
@@ -67,12 +70,24 @@ async function openPlain(call: Call, { bucket, key }: CopySource): Promise<Sourc
   }
 }
 
+function rangeHeader(range: GetOptions['range']): string | undefined {
+  if (range === undefined) return undefined
+  if ('last' in range) return `bytes=-${range.last}`
+  return `bytes=${range.start}-${range.end === undefined ? '' : range.end - 1}`
+}
+
+/** Of the whole object, also where a piece was asked for. */
+function sizeOf({ ContentRange, ContentLength = 0 }: GetObjectCommandOutput): number {
+  const [, whole] = /\/(\d+)$/.exec(ContentRange ?? '') ?? []
+  return whole === undefined ? ContentLength : Number(whole)
+}
+
 function infoOf(answer: GetObjectCommandOutput): SourceInfo {
   const algorithm = checksumAlgorithms.find(each => answer[`Checksum${each}`] !== undefined)
   const value = algorithm === undefined ? undefined : answer[`Checksum${algorithm}`]
   const { ExpiresString, StorageClass } = answer
   return {
-    size: answer.ContentLength ?? 0,
+    size: sizeOf(answer),
     etag: answer.ETag?.replace(/^"(.*)"$/, '$1') ?? '',
     modifiedAt: answer.LastModified ?? new Date(0),
     contentType: answer.ContentType ?? 'application/octet-stream',

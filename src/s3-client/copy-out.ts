@@ -9,13 +9,13 @@ import type {
 } from '@aws-sdk/client-s3'
 import { Readable } from 'node:stream'
 import { loadSdk } from '../core/sdk.ts'
-import { HoldfastError, type GetOptions } from '../index.ts'
 import { wholeSeconds } from './conditions.ts'
 import { checkSource, demandDirectives } from './copy.ts'
 import { openSource, type Source } from './copy-from.ts'
+import { openPiece } from './copy-piece.ts'
 import { demandSource } from './copy-source.ts'
 import { defined } from './described.ts'
-import { invalidArgument, metadata, s3Error } from './errors.ts'
+import { metadata, s3Error } from './errors.ts'
 import type { Call } from './handler.ts'
 import { sourceTags } from './tags.ts'
 
@@ -58,18 +58,9 @@ export async function copyObjectOut(call: Call<CopyObjectCommandInput>): Promise
 export async function uploadPartCopyOut(call: Call<UploadPartCopyCommandInput>): Promise<UploadPartCopyCommandOutput> {
   const { input } = call
   refuseSourceKeys(input)
-  const from = demandSource(input.CopySource)
-  const range = rangeOf(input.CopySourceRange)
-  const source = await openPiece(call, range)
+  const source = await openPiece(call)
   try {
-    checkSource(input as CopyObjectCommandInput, source)
-    const { size } = source.info
-    if (range !== undefined && range.end > size) throw notOfSource(input.CopySourceRange)
-    const given = {
-      ...withoutSource(input),
-      Body: readable(source),
-      ContentLength: range === undefined ? size : range.end - range.start,
-    }
+    const given = { ...withoutSource(input), Body: readable(source), ContentLength: source.bytes }
     const { UploadPartCommand } = sdk()
     const answer = await call.plain(new UploadPartCommand(given as UploadPartCommandInput))
     const { $metadata: _, ETag, ...rest } = answer
@@ -82,30 +73,6 @@ export async function uploadPartCopyOut(call: Call<UploadPartCopyCommandInput>):
   } finally {
     source.close()
   }
-
-  async function openPiece({ input: { CopySourceRange } }: typeof call, piece: GetOptions['range']): Promise<Source> {
-    try {
-      return await openSource(call, from, piece)
-    } catch (error) {
-      throw error instanceof HoldfastError && error.field === 'range' ? notOfSource(CopySourceRange) : error
-    }
-  }
-}
-
-/** Stricter than the Range of a read: S3 wants both ends. */
-function rangeOf(given: string | undefined): { readonly start: number; readonly end: number } | undefined {
-  if (given === undefined || given === null) return undefined
-  const [, first, last] = /^bytes=(\d{1,15})-(\d{1,15})$/.exec(given) ?? []
-  if (first === undefined || last === undefined || Number(first) > Number(last)) {
-    const form =
-      'of the form bytes=first-last where first and last are the zero-based offsets of the first and last bytes to copy'
-    throw invalidArgument('x-amz-copy-source-range', given, `The x-amz-copy-source-range value must be ${form}`)
-  }
-  return { start: Number(first), end: Number(last) + 1 }
-}
-
-function notOfSource(given: string | undefined): Error {
-  return invalidArgument('x-amz-copy-source-range', given, 'Range specified is not valid for the source object')
 }
 
 /** A key that comes with each request opens nothing that a store has. */
