@@ -22,7 +22,9 @@ export interface Uploads {
   list(options?: { readonly prefix?: string } & CallOptions): Promise<readonly Upload[]>
   /**
    * One object of these parts, in ascending order of number; others are dropped. It is read through once (its digests are not known before), never
-   * copied. INVALID, field `parts`: rule `count` (none), `order`, `absent` (no such part, or another ETag). The receipt's `etag` is `hex-N`.
+   * copied. INVALID, field `parts`: rule `count` (none), `order`, `absent` (no such part, or another ETag). CORRUPT, field `body`, where a part on local
+   * disk is not what was acknowledged: uploaded again, it is well. Wherever it rejects with outcome 'rejected', the upload is open as before,
+   * also where `if` was refused. The receipt's `etag` is `hex-N`.
    */
   complete(
     id: string,
@@ -35,7 +37,10 @@ export interface Uploads {
 
 /** What an object that arrives in parts is kept with. */
 export interface UploadOptions extends Omit<PutOptions, 'expect' | 'if' | 'ack' | 'checksum' | 'inOnePiece'> {
-  /** Computed of each part, and kept of the whole: of the parts' checksums (COMPOSITE), or of all bytes (FULL_OBJECT). Default: none is kept. */
+  /**
+   * Computed of each part, and kept of the whole: of the parts' checksums (COMPOSITE), or of all bytes (FULL_OBJECT). Default: none is kept. As in S3, SHA
+   * is always COMPOSITE, CRC64NVME always FULL_OBJECT, and the others are COMPOSITE unless it is said; else INVALID, field `checksum`, rule `algorithm`.
+   */
   readonly checksum?: { readonly algorithm: ChecksumAlgorithm; readonly type?: 'COMPOSITE' | 'FULL_OBJECT' }
 }
 
@@ -62,6 +67,7 @@ export interface OpenUpload extends Upload {
 
 /** A part that is safe on local disk. */
 export interface UploadPart {
+  /** 1 to 10,000: its place among the others. */
   readonly number: number
   /** Bytes. */
   readonly size: number
@@ -80,8 +86,11 @@ export interface PartOptions extends CallOptions {
   readonly checksum?: { readonly algorithm: ChecksumAlgorithm; readonly value?: string }
 }
 
+/** What must hold of the whole, and when `complete` resolves. */
 export interface CompleteOptions extends CallOptions {
+  /** As that of a put. */
   readonly if?: PutOptions['if']
+  /** As that of a put. */
   readonly ack?: PutOptions['ack']
   /** Of the whole: size in bytes, and the checksum (base64, `-N` for COMPOSITE) that it must have, or CHECKSUM. */
   readonly expect?: { readonly size?: number; readonly checksum?: string }

@@ -1,10 +1,10 @@
 import type { Attributes } from '../core/attributes.ts'
-import type { ChecksumAlgorithm, KeptChecksum } from '../core/checksum.ts'
 import type { HoldfastError, Reason } from '../core/errors.ts'
 import type { ProviderFeatures } from '../core/features.ts'
 import type { Layout } from '../core/layout.ts'
 import type { Capabilities, Proof } from '../core/provider.ts'
 import type { Version } from '../core/version.ts'
+import type { BodyPart, NewPart, NewUpload, UploadedPart, UploadRow } from './upload-contract.ts'
 
 /**
  * The durable record of writes and replicas, and the only part that decides that something is promised. A change that resolved
@@ -188,57 +188,6 @@ export type WriteBody =
   | { readonly in: 'file'; readonly file: string }
   | { readonly in: 'parts'; readonly parts: readonly BodyPart[] }
   | { readonly in: 'none' }
-
-/** One of the files of a body. */
-export interface BodyPart {
-  readonly file: string
-  /** Bytes. */
-  readonly size: number
-  readonly crc32c: string
-  readonly md5: string
-}
-
-export interface NewUpload {
-  /** 32 hex digits. */
-  readonly id: string
-  readonly key: string
-  readonly attributes: Attributes
-  readonly features: ProviderFeatures | undefined
-  /** The checksum that the app's client wants of the parts and of the whole. */
-  readonly checksum: UploadChecksum | undefined
-  /** ms since 1970. */
-  readonly createdAt: number
-}
-
-export interface UploadChecksum {
-  readonly algorithm: ChecksumAlgorithm
-  readonly type: 'COMPOSITE' | 'FULL_OBJECT'
-}
-
-export interface NewPart extends BodyPart {
-  readonly upload: string
-  /** 1 to 10,000. */
-  readonly number: number
-  readonly checksum: KeptChecksum | undefined
-  /** ms since 1970. */
-  readonly uploadedAt: number
-  /** As `NewWrite.maxStageBytes`. */
-  readonly maxStageBytes: number
-}
-
-/** An upload that is open. */
-export interface UploadRow extends NewUpload {
-  /** As of a write: what the row says is not what was written. */
-  readonly damaged: boolean
-}
-
-export interface UploadedPart extends BodyPart {
-  readonly number: number
-  readonly checksum: KeptChecksum | undefined
-  /** ms since 1970. */
-  readonly uploadedAt: number
-  readonly damaged: boolean
-}
 
 export interface Accepted {
   readonly seq: number

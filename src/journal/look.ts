@@ -2,7 +2,6 @@ import type { Database } from 'better-sqlite3'
 import type { Version } from '../core/version.ts'
 import type {
   BlockedGroup,
-  BodyPart,
   CountGroup,
   Counts,
   DueQuery,
@@ -10,10 +9,9 @@ import type {
   OpenKey,
   ProviderRow,
   Task,
-  UploadedPart,
-  UploadRow,
   WriteRow,
 } from './contract.ts'
+import type { BodyPart, UploadedPart, UploadRow } from './upload-contract.ts'
 import { refusedKeptMs } from './ledger.ts'
 import { bit, bitsOf } from './masks.ts'
 import type { PartRecord } from './parts.ts'

@@ -6,19 +6,16 @@ import type { ProviderFeatures } from '../core/features.ts'
 import type { Layout } from '../core/layout.ts'
 import type { Proof } from '../core/provider.ts'
 import type {
-  BodyPart,
   CachedBody,
   Condition,
   ProviderHealth,
   ProviderRow,
   Refusal,
   ReplicaRow,
-  UploadChecksum,
-  UploadedPart,
-  UploadRow,
   WriteBody,
   WriteRow,
 } from './contract.ts'
+import type { BodyPart, UploadChecksum, UploadedPart, UploadRow } from './upload-contract.ts'
 import type { PartRecord } from './parts.ts'
 
 /** Rows as SQLite gives them, and what the contract calls them. */

@@ -1,7 +1,7 @@
 import { readBody } from '../../core/body.ts'
 import { HoldfastError, invalid } from '../../core/errors.ts'
 import type { Random } from '../../core/ports.ts'
-import type { UploadedPart, UploadRow } from '../../journal/contract.ts'
+import type { UploadedPart, UploadRow } from '../../journal/upload-contract.ts'
 import { checkCall } from '../input/calls.ts'
 import { checkKey } from '../input/key.ts'
 import { objectLimit } from '../input/providers.ts'

@@ -1,6 +1,7 @@
 import { mismatch } from '../../core/body.ts'
 import { HoldfastError, invalid, shown } from '../../core/errors.ts'
-import type { Accepted, BodyPart, UploadedPart } from '../../journal/contract.ts'
+import type { Accepted } from '../../journal/contract.ts'
+import type { BodyPart, UploadedPart } from '../../journal/upload-contract.ts'
 import { objectLimit } from '../input/providers.ts'
 import { type PutReceipt, receiptOf } from '../receipt.ts'
 import { newWrite, settled, underClose, type WriteDeps } from '../writes.ts'

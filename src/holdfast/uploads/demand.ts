@@ -1,5 +1,6 @@
 import { HoldfastError, invalid, shown } from '../../core/errors.ts'
-import type { Journal, UploadRow } from '../../journal/contract.ts'
+import type { Journal } from '../../journal/contract.ts'
+import type { UploadRow } from '../../journal/upload-contract.ts'
 
 /** The upload, if it is open: INVALID upload/absent otherwise. CORRUPT journal/damaged where its row is not to be believed. */
 export function demandUpload(journal: Journal, id: string): UploadRow {

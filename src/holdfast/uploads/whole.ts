@@ -1,9 +1,8 @@
-import { createHash } from 'node:crypto'
 import { checksummer, type KeptChecksum } from '../../core/checksum.ts'
-import { hex32, hexToBase64 } from '../../core/digest.ts'
+import { digester, digestsOf, hex32, hexToBase64 } from '../../core/digest.ts'
 import { HoldfastError } from '../../core/errors.ts'
 import { type Layout, runsOf } from '../../core/layout.ts'
-import type { UploadChecksum, UploadedPart } from '../../journal/contract.ts'
+import type { UploadChecksum, UploadedPart } from '../../journal/upload-contract.ts'
 import { joinCrc32c } from '../../stage/crc.ts'
 import type { Stage } from '../../stage/stage.ts'
 
@@ -20,18 +19,17 @@ export interface Whole {
 
 /** What follows from the parts' own digests, before a byte is read. */
 export function outlineOf(parts: readonly UploadedPart[]): Pick<Whole, 'size' | 'crc32c' | 'layout'> {
-  const etag = createHash('md5')
   let crc = 0
   let size = 0
   for (const part of parts) {
-    etag.update(part.md5, 'hex')
     crc = joinCrc32c(crc, Number.parseInt(part.crc32c, 16), part.size)
     size += part.size
   }
+  const { md5 } = digestsOf(Buffer.from(parts.map(part => part.md5).join(''), 'hex'))
   return {
     size,
     crc32c: hex32(crc),
-    layout: { etag: `${etag.digest('hex')}-${parts.length}`, parts: runsOf(parts.map(part => part.size)) },
+    layout: { etag: `${md5}-${parts.length}`, parts: runsOf(parts.map(part => part.size)) },
   }
 }
 
@@ -46,7 +44,7 @@ export async function readWhole(
   signal: AbortSignal,
 ): Promise<Whole> {
   const outline = outlineOf(parts)
-  const md5 = createHash('md5')
+  const digests = digester()
   const needsBytes = kind?.type === 'FULL_OBJECT' && kind.algorithm !== 'CRC32C'
   const sum = needsBytes ? checksummer(kind.algorithm) : undefined
   for (const part of parts) {
@@ -54,7 +52,7 @@ export async function readWhole(
     try {
       for await (const chunk of source.open(0, part.size)) {
         signal.throwIfAborted()
-        md5.update(chunk)
+        digests.update(chunk)
         sum?.update(chunk)
       }
     } catch (error) {
@@ -64,7 +62,7 @@ export async function readWhole(
   const value = sum?.digest().toString('base64') ?? hexToBase64(outline.crc32c)
   return {
     ...outline,
-    md5: md5.digest('hex'),
+    ...digests.finish(),
     checksum:
       kind?.type === 'COMPOSITE'
         ? compositeOf(kind, parts)
