@@ -28,6 +28,7 @@ test('the least that can be said gets every default of the documentation', () =>
     foreign: 'adopt',
     reads: { firstByteMs: 2000, idleMs: 15_000, absence: 'reachable', allowStale: false },
     replication: { run: 'here', concurrency: 16, maxRequestsPerSecond: undefined },
+    uploads: { idleMs: 604_800_000 },
   })
 })
 
