@@ -24,13 +24,11 @@ import {
   first,
   last,
   md5,
-  openShop,
   partBytes,
-  refusal,
   second,
   sendParts,
-  type Shop,
-} from './multipart-shop.ts'
+} from './multipart-parts.ts'
+import { openShop, refusal, type Shop } from './multipart-shop.ts'
 
 let shop: Shop
 let client: S3Client
