@@ -3,6 +3,7 @@ import { testAttributes } from './conformance/attributes.ts'
 import { checks, type ConformanceOptions } from './conformance/bench.ts'
 import { testConditions } from './conformance/conditions.ts'
 import { testContract } from './conformance/contract.ts'
+import { testFeatures } from './conformance/features.ts'
 import { testKeys } from './conformance/keys.ts'
 import { testListing } from './conformance/listing.ts'
 import { testObjects } from './conformance/objects.ts'
@@ -32,4 +33,5 @@ export function testProvider(options: ConformanceOptions): void {
   testUploads(check)
   testAborts(check)
   testListing(check)
+  testFeatures(check)
 }

@@ -2,7 +2,7 @@ import { expect, test } from 'vitest'
 import { digestsOf } from '../../src/core/digest.ts'
 import { HoldfastError } from '../../src/core/errors.ts'
 import { noMemo, type Capabilities, type Provider, type RemoteObject } from '../../src/core/provider.ts'
-import { readRange } from '../../src/core/source.ts'
+import { bytesSource, readRange } from '../../src/core/source.ts'
 import { memory } from '../../src/providers/memory.ts'
 import { testProvider } from '../../src/testing/conformance.ts'
 import { faulty } from '../../src/testing/faulty.ts'
@@ -273,6 +273,43 @@ const mistakes: readonly (readonly [string, () => Provider, RegExp])[] = [
       },
     })),
     /listings can begin|prefix, delimiter and beginning/,
+  ],
+  [
+    'only the last of the given parts is stored',
+    wrong(inner => ({
+      async put(request, signal) {
+        const { source, parts = [] } = request
+        const last = parts.length > 1 ? parts.at(-1) : undefined
+        if (last === undefined) return await inner.put(request, signal)
+        const bytes = await readRange(source, source.size - last.bytes, source.size)
+        return await inner.put({ ...request, source: bytesSource(bytes, digestsOf(bytes)) }, signal)
+      },
+    })),
+    /given parts of whatever size/,
+  ],
+  [
+    'it claims to make ETags of parts, and makes them of bytes',
+    wrong(() => ({ kind: 's3' })),
+    /of those that were given/,
+  ],
+  [
+    'another field is refused than the one that cannot be kept',
+    wrong(() => ({ refuseFeatures: () => ({ field: 'features', message: 'has no equal' }) })),
+    /refused by its name/,
+  ],
+  [
+    'what may be gone without is refused',
+    wrong(inner => ({ refuseFeatures: ({ s3 = {} }) => inner.refuseFeatures?.({ s3 }) })),
+    /refused by its name/,
+  ],
+  [
+    'the entry of another object is listed',
+    wrong(inner => ({
+      async *list(request, signal) {
+        for await (const entry of inner.list(request, signal)) yield { ...entry, entry: '1;what;stands;there' }
+      },
+    })),
+    /tells entries/,
   ],
   ['etags are quoted', wrong(etagsAs(etag => `"${etag}"`)), /bytes come back/],
   ['foreign errors are passed on', wrong(() => ({ classify: error => error as HoldfastError })), /error of ours/],

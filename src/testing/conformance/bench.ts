@@ -2,7 +2,9 @@ import assert from 'node:assert/strict'
 import { randomBytes } from 'node:crypto'
 import { digestsOf } from '../../core/digest.ts'
 import { type ErrorCode, HoldfastError, type Reason } from '../../core/errors.ts'
+import type { ProviderFeatures } from '../../core/features.ts'
 import { compareKeys } from '../../core/key.ts'
+import type { PartRun } from '../../core/layout.ts'
 import {
   type Capabilities,
   type ContentHeaders,
@@ -77,6 +79,8 @@ interface PutMore {
   readonly headers?: ContentHeaders
   readonly metadata?: Readonly<Record<string, string>>
   readonly condition?: PutCondition
+  readonly features?: ProviderFeatures
+  readonly parts?: readonly PartRun[]
   readonly upload?: UploadMemo
   readonly signal?: AbortSignal
 }
@@ -119,6 +123,8 @@ function benchOf(given: Pick<Bench, 'provider' | 'capabilities' | 'signal' | 'un
           headers: more.headers ?? plainHeaders,
           metadata: more.metadata ?? {},
           condition: more.condition,
+          ...(more.features === undefined ? {} : { features: more.features }),
+          ...(more.parts === undefined ? {} : { parts: more.parts }),
           upload: more.upload ?? noMemo,
         },
         more.signal ?? signal,
