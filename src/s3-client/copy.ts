@@ -12,6 +12,9 @@ import { sourceTags } from './tags.ts'
 import { conditionOf, refusalAs } from './writing.ts'
 import { wholeSeconds } from './conditions.ts'
 
+/** What S3 says of an object that came without a media type. (Of a body that is sent, the SDK itself says another.) */
+const untyped = 'binary/octet-stream'
+
 export type Copying = Call<CopyObjectCommandInput>
 
 /**
@@ -52,7 +55,7 @@ export async function copyObject(call: Copying): Promise<CopyObjectCommandOutput
       source.store === store && !isReplaced
         ? await linked(call, from.key, key, { ...options, expect }, source)
         : await store.put(key, source.body(), {
-            ...(isReplaced ? contentOf(input) : contentOfSource(source)),
+            ...(isReplaced ? { contentType: untyped, ...contentOf(input) } : contentOfSource(source)),
             ...options,
             expect,
           })

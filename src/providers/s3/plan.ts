@@ -44,7 +44,9 @@ export function planOf({ source, parts = [], inParts }: PutRequest, sizes: Sizes
 function isTaken(runs: readonly PartRun[], size: number, equalParts: boolean): boolean {
   const count = runs.reduce((sum, run) => sum + run.count, 0)
   const bytes = runs.reduce((sum, run) => sum + run.count * run.bytes, 0)
-  if (bytes !== size || size === 0 || count > mostParts) return false
+  if (bytes !== size || count > mostParts) return false
+  // Nothing at all is one part, which S3 takes as the last.
+  if (size === 0) return count === 1
   const last = runs.at(-1)
   const others = last?.count === 1 ? runs.slice(0, -1) : runs
   const areEqual = others.length <= 1 && (last?.bytes ?? 0) <= (others[0]?.bytes ?? Number.POSITIVE_INFINITY)

@@ -62,6 +62,7 @@ export function claims(chance: Chance, body: Uint8Array): Record<string, unknown
 
 /** The same bytes in one of the forms that clients take. */
 export function bodyOf(chance: Chance, bytes: Buffer): () => unknown {
+  if (bytes.length === 0 && chance.percent(50)) return () => undefined
   return chance.weighted<() => unknown>([
     [4, () => bytes],
     [2, () => new Uint8Array(bytes)],
@@ -82,7 +83,7 @@ export function putObject(world: World): Call {
   const Key = someKey(world)
   const bytes = chance.bytes(
     chance.weighted([
-      [1, 0],
+      [2, 0],
       [3, 1],
       [6, 11],
       [4, 4_000],
@@ -96,16 +97,20 @@ export function putObject(world: World): Call {
   const rest = {
     ...attributes(world),
     ...(isStream ? { ContentLength: actual.length } : {}),
-    ...claims(chance, actual),
-    ...chance.weighted<Record<string, unknown>>([
-      [20, {}],
-      [2, { IfNoneMatch: '*' }],
-      [3, { IfMatch: someEtag(world, Key) }],
-      [0.3, { IfNoneMatch: '"x"' }],
-      [0.3, { IfNoneMatch: '*', IfMatch: '"x"' }],
-    ]),
+    // One thing wrong at a time: which S3 looks at first is not said.
+    ...(chance.percent(65) ? claims(chance, actual) : condition(world, Key)),
   }
   return { command: 'PutObject', input: () => ({ Bucket, Key, Body: form(), ...rest }), learn: wrote(world, Key) }
+}
+
+function condition(world: World, Key: string): Record<string, unknown> {
+  return world.chance.weighted<() => Record<string, unknown>>([
+    [3, () => ({})],
+    [3, () => ({ IfNoneMatch: '*' })],
+    [6, () => ({ IfMatch: someEtag(world, Key) })],
+    [0.4, () => ({ IfNoneMatch: '"x"' })],
+    [0.4, () => ({ IfNoneMatch: '*', IfMatch: '"x"' })],
+  ])()
 }
 
 function wrote(world: World, key: string): NonNullable<Call['learn']> {
@@ -152,8 +157,10 @@ export function readObject(world: World): Call {
   const Key = someKey(world)
   const asked = conditions(world, Key)
   const rest = maybe(chance, {
-    Range: [30, () => chance.one(ranges)],
-    PartNumber: [8, () => chance.one([1, 1, 2, 3, 0])],
+    // Both at once are refused; nobody says whether before or after the conditions were looked at.
+    ...(chance.percent(80)
+      ? { Range: [40, () => chance.one(ranges)] }
+      : { PartNumber: [40, () => chance.one([1, 1, 2, 3, 0])] }),
     ChecksumMode: [30, () => 'ENABLED'],
     ResponseContentType: [6, () => 'text/html'],
     ResponseCacheControl: [4, () => 'no-store'],
@@ -195,10 +202,9 @@ export function deleteObject(world: World): Call {
 
 export function deleteObjects(world: World): Call {
   const { chance, bucket: Bucket } = world
-  const Objects = Array.from({ length: 1 + chance.below(4) }, () => {
-    const Key = someKey(world)
-    return { Key, ...maybe(chance, { ETag: [15, () => someEtag(world, Key)] }) }
-  })
+  // Each key once: in which order they go is not said.
+  const chosen = new Set(Array.from({ length: 1 + chance.below(4) }, () => someKey(world)))
+  const Objects = [...chosen].map(Key => ({ Key, ...maybe(chance, { ETag: [15, () => someEtag(world, Key)] }) }))
   const Delete = { Objects, ...maybe(chance, { Quiet: [30, () => true] }) }
   return {
     command: 'DeleteObjects',
@@ -226,19 +232,18 @@ export function copyObject(world: World): Call {
   const from = someKey(world)
   const Key = chance.percent(15) ? from : someKey(world)
   const asked = conditions(world, from, 'CopySource')
+  const directive = maybe(chance, { MetadataDirective: [50, () => chance.one(['COPY', 'REPLACE', 'REPLACE'])] })
+  // Onto itself a copy may here also change nothing but access rights or tags, since the commands that do so are refused.
+  const others =
+    from === Key && directive['MetadataDirective'] !== 'REPLACE'
+      ? {}
+      : { ...maybe(chance, { TaggingDirective: [20, () => chance.one(['COPY', 'REPLACE'])] }), ...attributes(world) }
   const rest = {
     CopySource: copySource(world, from),
-    ...maybe(chance, {
-      MetadataDirective: [50, () => chance.one(['COPY', 'REPLACE', 'REPLACE'])],
-      TaggingDirective: [20, () => chance.one(['COPY', 'REPLACE'])],
-      ChecksumAlgorithm: [20, () => chance.one(algorithms)],
-    }),
-    ...attributes(world),
-    ...chance.weighted<Record<string, unknown>>([
-      [10, {}],
-      [1, { IfNoneMatch: '*' }],
-      [1, { IfMatch: someEtag(world, Key) }],
-    ]),
+    ...directive,
+    ...others,
+    ...maybe(chance, { ChecksumAlgorithm: [20, () => chance.one(algorithms)] }),
+    ...(chance.percent(20) ? condition(world, Key) : {}),
   }
   return {
     command: 'CopyObject',

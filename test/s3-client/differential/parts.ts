@@ -103,14 +103,19 @@ export function uploadPartCopy(world: World): Call {
   const upload = someUpload(world)
   const from = someKey(world)
   const PartNumber = chance.one([1, 2, 3])
+  const malformed = world.etags.has(from) ? ['bytes=5-', 'bytes=-3'] : []
   const rest = {
     CopySource: copySource(world, from),
     PartNumber,
-    ...maybe(chance, {
-      CopySourceRange: [40, () => chance.one(['bytes=0-3', 'bytes=2-9', 'bytes=0-999999', 'bytes=5-', 'bytes=-3'])],
-      CopySourceIfMatch: [15, () => someEtag(world, from)],
-      CopySourceIfNoneMatch: [10, () => someEtag(world, from)],
-    }),
+    // One thing wrong at a time: which S3 looks at first is not said.
+    ...(chance.percent(60)
+      ? maybe(chance, {
+          CopySourceRange: [60, () => chance.one(['bytes=0-3', 'bytes=2-9', 'bytes=0-999999', ...malformed])],
+        })
+      : maybe(chance, {
+          CopySourceIfMatch: [40, () => someEtag(world, from)],
+          CopySourceIfNoneMatch: [30, () => someEtag(world, from)],
+        })),
   }
   return {
     command: 'UploadPartCopy',

@@ -33,7 +33,7 @@ export async function runBoth({ bucket, clients, seed, calls, withFeatures = tru
     const wrapped = await outcomeOf(() => clients.wrapped.send(commandOf(call, 'wrapped')))
     const kind = `${call.command} ${plain.error === undefined ? 'answered' : String(plain.error['name'])}`
     counts.set(kind, (counts.get(kind) ?? 0) + 1)
-    for (const line of differences(call.command, { plain, wrapped })) {
+    for (const line of differences(call.command, { plain, wrapped }, call.input('plain'))) {
       found.push(`call ${turn} ${call.command}: ${line}\n    ${shown(call.input('plain'))}`)
     }
     if (plain.output !== undefined && wrapped.output !== undefined) {
