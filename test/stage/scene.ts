@@ -6,7 +6,7 @@ import type { Clock, Disk } from '../../src/core/ports.ts'
 import { systemClock, systemRandom } from '../../src/core/system.ts'
 import { type Directory, openDirectory } from '../../src/stage/directory.ts'
 import { nodeDisk } from '../../src/stage/disk.ts'
-import type { Draft } from '../../src/stage/drafts.ts'
+import type { Draft, ReceiveOptions } from '../../src/stage/drafts.ts'
 import { openStage, type Stage } from '../../src/stage/stage.ts'
 import { inPieces } from './bodies.ts'
 
@@ -65,8 +65,12 @@ export function again(scene: Scene, disk: Disk, options: { maxStageBytes?: numbe
 }
 
 /** Puts a body into `bodies/` and lets the journal, which is not there, have it. */
-export async function put(stage: Stage, body: Uint8Array): Promise<{ file: string; draft: Draft }> {
-  const draft = await stage.receive(inPieces(body, 65_536))
+export async function put(
+  stage: Stage,
+  body: Uint8Array,
+  options: ReceiveOptions = {},
+): Promise<{ file: string; draft: Draft }> {
+  const draft = await stage.receive(inPieces(body, 65_536), options)
   const published = await draft.publish()
   draft.release()
   if (published.in !== 'file') throw new Error('this body is too small for a file')
