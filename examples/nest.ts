@@ -62,17 +62,17 @@ class PhotosController {
     this.#s3 = s3
   }
 
-  async put(key: string, type: string, length: string, request: Readable): Promise<{ etag: string | undefined }> {
+  async put(key: string, type: string, length: string | undefined, request: Readable): Promise<{ etag?: string }> {
     const { ETag } = await this.#s3.send(
       new PutObjectCommand({
         Bucket: bucket,
         Key: key,
         Body: request,
         ContentType: type,
-        ContentLength: Number(length),
+        ...(length === undefined ? {} : { ContentLength: Number(length) }),
       }),
     )
-    return { etag: ETag }
+    return ETag === undefined ? {} : { etag: ETag }
   }
 
   async get(key: string): Promise<StreamableFile> {
