@@ -7,6 +7,7 @@ import type { HandledCommand } from './fields.ts'
 import type { Call, Settings } from './handler.ts'
 import { copiesOut, handlers } from './handlers.ts'
 import { judge } from './judge.ts'
+import { endingWith } from './last.ts'
 import { membersOf, nameOf } from './schema.ts'
 import type { Command, Middleware, Next, Stack } from './stack.ts'
 
@@ -22,11 +23,14 @@ export interface Sending {
 }
 
 /**
- * The command, which resolves with our handler as the last of the initialize step, on a copy of the stack: whatever the app has there, on the client
+ * The command, which resolves with our handler as the last of the initialize step: whatever the app has there, on the client
  * or on the command, runs before it. Neither the command nor a stack is changed.
  */
 export function redirected(command: Command, sending: Sending): Command {
-  const middleware = middlewareOf(command, sending)
+  return endedBy(command, middlewareOf(command, sending))
+}
+
+function endedBy(command: Command, middleware: Middleware): Command {
   return Object.create(Object.getPrototypeOf(command) as object, {
     // Its own, as of the command itself: middleware may spread what it is given.
     ...Object.getOwnPropertyDescriptors(command),
@@ -37,18 +41,6 @@ export function redirected(command: Command, sending: Sending): Command {
         command.resolveMiddleware(endingWith(stack, middleware), config, options),
     },
   }) as Command
-}
-
-/** The same stack, to which the middleware is added after everything that a command brings. */
-function endingWith(stack: Stack, middleware: Middleware): Stack {
-  const ending = stack.clone()
-  const { concat } = ending
-  ending.concat = other => {
-    const whole = concat(other)
-    whole.add(middleware, { step: 'initialize', priority: 'low' })
-    return whole
-  }
-  return ending
 }
 
 type Input = Readonly<Record<string, unknown>>
@@ -92,7 +84,6 @@ function answerer(
   const store = typeof bucket === 'string' ? sending.stores.get(bucket) : undefined
   const { client, storeOf, settings, signal } = sending
   const next = async (): Promise<object> => (await pass({ input })).output
-  const send = signal === undefined ? client.send.bind(client) : sendUnder(client, signal)
   const call = {
     command: name,
     input: given(input),
@@ -100,7 +91,7 @@ function answerer(
     config: client.config,
     signal,
     storeOf,
-    plain: send,
+    plain: sendPlain(client, signal),
     next,
   }
 
@@ -141,7 +132,14 @@ function notImplemented(message: string, fields: Readonly<Record<string, string>
   return s3Error('NotImplemented', 501, message, fields)
 }
 
-function sendUnder(client: S3Client, abortSignal: AbortSignal): S3Client['send'] {
+/**
+ * For commands of our own. The app's middleware sees them, as all that its client sends, but their input stays: what it would write into it, it has
+ * written into the command that they serve.
+ */
+function sendPlain(client: S3Client, abortSignal: AbortSignal | undefined): S3Client['send'] {
   const send = client.send.bind(client) as (command: unknown, options: unknown) => unknown
-  return ((command: unknown, options?: object) => send(command, { ...options, abortSignal })) as S3Client['send']
+  return ((command: Command) => {
+    const asItIs = endedBy(command, next => given => next({ ...given, input: { ...command.input } }))
+    return send(asItIs, abortSignal === undefined ? {} : { abortSignal })
+  }) as S3Client['send']
 }
