@@ -25,13 +25,5 @@ function local<Input extends object>(
   here: (call: Call<Input>) => Promise<object>,
   atProvider: (call: Call<Input>) => Promise<object> = call => call.next(),
 ): Handler<Input> {
-  return call => {
-    const handle = call.settings.multipart === 'local' ? here : atProvider
-    return handle({ ...call, input: given(call.input) })
-  }
-}
-
-/** Without what is `null` or `undefined`: to the SDK that is not given. */
-function given<Input extends object>(input: Input): Input {
-  return Object.fromEntries(Object.entries(input).filter(([, value]) => value !== undefined && value !== null)) as Input
+  return call => (call.settings.multipart === 'local' ? here(call) : atProvider(call))
 }

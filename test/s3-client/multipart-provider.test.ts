@@ -53,7 +53,8 @@ describe("with multipart: 'provider'", () => {
     const name = { Bucket, Key: 'object', UploadId: id }
     const { Parts } = await client.send(new ListPartsCommand(name))
     expect(Parts?.map(({ Size }) => Size)).toEqual([partBytes, partBytes, 1_000])
-    const { Uploads } = await client.send(new ListMultipartUploadsCommand({ Bucket }))
+    // Without the prefix also those that Holdfast itself has open there.
+    const { Uploads } = await client.send(new ListMultipartUploadsCommand({ Bucket, Prefix: 'object' }))
     expect(Uploads?.map(({ UploadId }) => UploadId)).toEqual([id])
     const answer = await complete(client, 'object', id, parts)
     expect(answer).toMatchObject({ ETag: etagOf(first, second, last), Bucket, Key: 'object' })
@@ -191,6 +192,22 @@ describe('an upload that is complete at the primary, and could not be taken in',
     await shop.store.adopt('adopted')
     expect((await bytesOf(shop.client, 'adopted')).equals(whole)).toBe(true)
   })
+})
+
+test("an app's middleware that writes other keys does so once, also for what Holdfast asks by itself", async () => {
+  await using shop = await openProviderShop()
+  shop.plain.middlewareStack.add(
+    next => async args => {
+      const { input } = args
+      return await next({ ...args, input: 'Key' in input ? { ...input, Key: `tenant/${input.Key}` } : input })
+    },
+    { step: 'initialize', name: 'tenant' },
+  )
+  const id = await begin(shop.client, 'key')
+  const parts = await sendParts(shop.client, 'key', id, [first, last])
+  const { ETag } = await complete(shop.client, 'key', id, parts)
+  shop.plain.middlewareStack.remove('tenant')
+  await expectTakenIn(shop, 'tenant/key', Buffer.concat([first, last]), ETag ?? '')
 })
 
 test('a URL that is signed for a part of a local upload leads to a bucket that has no such upload, and writes nothing', async () => {

@@ -37,9 +37,18 @@ export async function completeAtProvider(call: Completing): Promise<CompleteMult
   const name = `${input.UploadId}\n${input.Key}`
   const complete = waiting.get(name) ?? (await completeThere(call, listedParts(input.MultipartUpload?.Parts)))
   waiting.set(name, complete)
-  await takeIn(call, complete)
+  await takeIn(call, complete).catch((error: unknown) => {
+    // Another object is there by now, or it cannot be taken in so: to be looked at anew.
+    if (!mayTryAgain(error)) waiting.delete(name)
+    throw error
+  })
   waiting.delete(name)
   return complete.output
+}
+
+function mayTryAgain(error: unknown): boolean {
+  const { $metadata: { httpStatusCode: status = 500 } = {} } = error as Partial<S3ServiceException>
+  return status >= 500
 }
 
 function waitingOf(store: Holdfast): Map<string, Complete> {
