@@ -4,7 +4,7 @@ import { putBlocks } from './azure/blocks.ts'
 import { quietContainer, quietService } from './azure/client.ts'
 import { deleteBlob } from './azure/delete.ts'
 import { classifyAzure } from './azure/errors.ts'
-import { refuseAzureFeatures } from './azure/features.ts'
+import { blobFeatures, refuseAzureFeatures } from './azure/features.ts'
 import { getBlob } from './azure/get.ts'
 import { headBlob } from './azure/head.ts'
 import { azureLimits, refuseAzureKey } from './azure/keys.ts'
@@ -57,10 +57,13 @@ export function azure(options: AzureOptions): Provider {
       signal.throwIfAborted()
       return capabilities
     },
-    put: (request, signal) =>
-      request.source.size > singleShotBytes
+    put(request, signal) {
+      // Of an archived blob the service does not say again whether it compared the whole; that each block was compared is known already.
+      const isArchived = blobFeatures(request.features).tier === 'Archive'
+      return isArchived || request.source.size > singleShotBytes
         ? putBlocks(target, request, blockSize, signal)
-        : putWhole(target, request, signal),
+        : putWhole(target, request, signal)
+    },
     head: (key, signal) => headBlob(target, key, signal),
     get: (request, signal) => getBlob(target, request, signal),
     delete: (key, token, signal) => deleteBlob(target, key, token, signal),

@@ -117,6 +117,18 @@ test('a listing has the entry of each object, where it has one, folded or not', 
   }
 })
 
+test('what goes into the archive is proven before it is there: nobody can read it back', async () => {
+  const features = { azure: { tier: 'Archive' } }
+  for (const size of [0, 10]) {
+    const key = `archived ${size}`
+    const { token, proof } = await provider.put(putOf(key, new Uint8Array(size), { features }), signal)
+    expect(proof).toBe('server-parts')
+    expect(await provider.head(key, signal)).toMatchObject({ token, size, attested: {} })
+    const read = provider.get({ key, range: undefined, token: undefined }, signal)
+    await expect(read).rejects.toMatchObject({ code: 'UNSUPPORTED', reason: 'RETENTION' })
+  }
+})
+
 test('of an archived blob nothing is asked that the service does not give', async () => {
   const headers = {
     ...blobProof,

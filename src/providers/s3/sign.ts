@@ -46,8 +46,8 @@ export async function signUrl(target: Target, request: SignRequest, signal: Abor
       {
         expiresIn,
         signingDate,
-        // Left out otherwise, so that the uploader could send anything.
-        signableHeaders: new Set(['content-type']),
+        // Left out otherwise, so that the uploader could send anything. The SDK has a type of its own where none is given: that one is no one's wish.
+        ...(contentType === undefined ? {} : { signableHeaders: new Set(['content-type']) }),
       },
     )
     const url = await unlessAborted(signing, signal)
