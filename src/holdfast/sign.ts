@@ -38,10 +38,11 @@ export async function sign(deps: SignDeps, key: unknown, options: unknown, signa
     })
   const view = deps.journal.view(checkedKey)
   if (method === 'GET' && view.open?.kind === 'delete') throw unavailable(checkedKey, 'the key is deleted')
-  const health = new Map(deps.journal.providers().map(row => [row.id, row.health?.state]))
+  const rows = new Map(deps.journal.providers().map(row => [row.id, row]))
   const failures: string[] = []
   for (const { id, provider } of able) {
-    const state = health.get(id)
+    const { health, capabilities } = rows.get(id) ?? {}
+    const state = health?.state
     if (except.includes(provider)) failures.push(`${provider.name} is left out by except`)
     else if (state === 'down' || state === 'blocked') failures.push(`${provider.name} is ${state}`)
     else if (
@@ -53,6 +54,8 @@ export async function sign(deps: SignDeps, key: unknown, options: unknown, signa
       failures.push(`${provider.name} does not have the newest write yet`)
     else {
       try {
+        // Whoever replicates has asked the service what it can do; that may have been another process.
+        if (capabilities !== undefined) await provider.learn(capabilities, signal)
         if (method === 'GET') {
           const found = await provider.head(checkedKey, signal)
           if (found === undefined || (view.newest !== undefined && recognise(found).version < view.newest)) {
