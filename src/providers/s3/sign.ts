@@ -46,7 +46,7 @@ export async function signUrl(target: Target, request: SignRequest, signal: Abor
       {
         expiresIn,
         signingDate,
-        // Left out otherwise, so that the uploader could send anything. The SDK has a type of its own where none is given: that one is no one's wish.
+        // Left out by default. Without a type the uploader may send any: one of the SDK's own would be signed, which nobody was told of.
         ...(contentType === undefined ? {} : { signableHeaders: new Set(['content-type']) }),
       },
     )
