@@ -10,7 +10,7 @@ const disk = new Disk(
     client: withHoldfast(openClient(), { [bucket]: store }),
     bucket,
     visibility: 'private',
-    // An object's ACL is asked of the bucket, which has a new object a little later: copy() and setVisibility() would fail.
+    // ACLs are asked of the bucket, which has a new object a little later: copy() would fail until then. setVisibility() is refused.
     supportsACL: false,
   }),
 )
