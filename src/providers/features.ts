@@ -88,3 +88,20 @@ export function wordFor(equal: Equal, value: string | undefined): string | undef
   if (equal.is !== 'a word' || value === undefined || !Object.hasOwn(equal.words, value)) return undefined
   return equal.words[value]
 }
+
+/** S3's `a=1&b=2`, encoded as in a query. `undefined` where it is not. */
+export function tagPairs(tagging: string): readonly (readonly [string, string])[] | undefined {
+  try {
+    return tagging
+      .split('&')
+      .filter(each => each !== '')
+      .map(each => {
+        const [key = '', ...value] = each.split('=')
+        return [decoded(key), decoded(value.join('='))] as const
+      })
+  } catch {
+    return undefined
+  }
+}
+
+const decoded = (text: string): string => decodeURIComponent(text.replaceAll('+', ' '))

@@ -18,6 +18,7 @@ import { presets } from './s3/presets.ts'
 import { putWhole } from './s3/put.ts'
 import { getObject, headObject } from './s3/read.ts'
 import { canSign, signUrl } from './s3/sign.ts'
+import { keepTags } from './s3/tags.ts'
 
 export type { S3Options } from './s3/options.ts'
 export type { S3Preset } from './s3/presets.ts'
@@ -61,9 +62,12 @@ export function s3(options: S3Options): Provider {
       if (!isAmazon) dialect = await learnDialect(target, `${prefix}.holdfast/probe/`, known, remembered, signal)
       return dialect
     },
-    put(request, signal) {
+    async put(request, signal) {
       const plan = planOf(request, sizes)
-      return plan.in === 'one' ? putWhole(target, request, signal) : putParts(target, head, request, plan, signal)
+      if (plan.in === 'one') return await putWhole(target, request, signal)
+      const result = await putParts(target, head, request, plan, signal)
+      if (!isAmazon) await keepTags(target, head, request, result.token, signal)
+      return result
     },
     head,
     get: (request, signal) => getObject(target, check, request, signal),

@@ -91,6 +91,7 @@ describe('features', () => {
         POST: (request, response, seen) =>
           reply(200, { ...named, 'content-type': 'application/xml' }, post(seen.url))(request, response, seen),
         PUT: reply(200, { ...named, etag: '"0123456789abcdef0123456789abcdef"' }),
+        HEAD: reply(200, { ...ofObject, etag: '"abc-2"', 'content-length': '6291456', 'x-amz-tagging-count': '2' }),
       }),
     )
     const amazon = await amazonAt(recorder.endpoint, { multipartThreshold: 0, partSize: 5 * mebibyte })
@@ -99,6 +100,38 @@ describe('features', () => {
     expect(create?.url).toContain('uploads')
     expectSent(create?.headers ?? {})
     for (const { headers } of more) expect(headers).not.toHaveProperty('x-amz-tagging')
+    expect(more.map(({ url }) => url).filter(url => url.includes('tagging'))).toEqual([])
+  })
+
+  test.each([
+    ['abc-2', 1],
+    ['of somebody else', 0],
+  ])('tags that a service forgot are put again, on no object but ours (it has ETag %s)', async (etag, puts) => {
+    const begun = '<InitiateMultipartUploadResult><UploadId>u</UploadId></InitiateMultipartUploadResult>'
+    const done = '<CompleteMultipartUploadResult><ETag>"abc-2"</ETag></CompleteMultipartUploadResult>'
+    const xml = { ...named, 'content-type': 'application/xml' }
+    await using recorder = await startRecorder(
+      byMethod({
+        POST: (request, response, seen) =>
+          reply(200, xml, seen.url.includes('uploads') ? begun : done)(request, response, seen),
+        PUT: reply(200, { ...named, etag: '"0123456789abcdef0123456789abcdef"' }),
+        HEAD: reply(200, { ...ofObject, etag: `"${etag}"`, 'content-length': '6291456' }),
+      }),
+    )
+    const provider = await amazonAt(recorder.endpoint, { multipartThreshold: 0, partSize: 5 * mebibyte })
+    // Under KMS, so that the ETags of this test need not be digests.
+    const features = { s3: { Tagging: 'a=1&b=%202', ServerSideEncryption: 'aws:kms' } }
+    await provider.put(putOf('k', new Uint8Array(6 * mebibyte), { features }), signal)
+    const tagged = recorder.requests.filter(({ method, url }) => method === 'PUT' && url.includes('tagging'))
+    expect(tagged).toHaveLength(puts)
+    for (const { headers, body } of tagged) {
+      expect(body?.toString()).toContain('<Tag><Key>b</Key><Value> 2</Value></Tag>')
+      expect(headers['content-md5']).toBe(
+        createHash('md5')
+          .update(body ?? '')
+          .digest('base64'),
+      )
+    }
   })
 
   test('are told by head and get, as far as the service tells them', async () => {

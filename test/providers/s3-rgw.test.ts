@@ -40,6 +40,22 @@ describe('on Ceph', { skip: !hasRgw(), meta: { reason: 'Ceph is not installed he
     })
   })
 
+  test('it keeps features as they were given, whole and in parts', async () => {
+    const signal = AbortSignal.timeout(20_000)
+    const provider = openS3(rgw)
+    await provider.learn(undefined, signal)
+    const Expires = 'Mon, 21 Oct 2030 07:28:00 GMT'
+    const features = { s3: { ACL: 'public-read', StorageClass: 'STANDARD', Tagging: 'a=1&b=2', Expires } }
+    for (const size of [5, 7 * mebibyte]) {
+      const key = `features/${size}`
+      await provider.put(putOf(key, new Uint8Array(size), { features }), signal)
+      expect(await provider.head(key, signal)).toMatchObject({ tagCount: 2, features: { Expires } })
+      const [entry] = await Array.fromAsync(provider.list({ prefix: key, delimiter: '', startAfter: '' }, signal))
+      expect(entry).toMatchObject({ storageClass: 'STANDARD' })
+      expect((await fetch(`${rgw.endpoint}/main/${key}`)).status).toBe(200)
+    }
+  })
+
   test('it proves what it stored: whole by its ETag, in parts by each one', async () => {
     const signal = AbortSignal.timeout(20_000)
     const provider = openS3(rgw)

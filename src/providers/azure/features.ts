@@ -1,6 +1,6 @@
 import type { FeatureRefusal, ProviderFeatures, S3FeatureName } from '../../core/features.ts'
 import { shown } from '../../core/errors.ts'
-import { type EqualTable, noEquals, refuseUnequal, wordFor } from '../features.ts'
+import { type EqualTable, noEquals, refuseUnequal, tagPairs, wordFor } from '../features.ts'
 
 /** https://learn.microsoft.com/azure/storage/blobs/access-tiers-overview */
 export const azureTiers = ['Hot', 'Cool', 'Cold', 'Archive'] as const
@@ -44,7 +44,7 @@ export function refuseAzureFeatures(features: ProviderFeatures, at: string): Fea
   if (tier !== undefined) said.push('StorageClass')
   if (tags !== undefined) said.push('Tagging')
   return refuseUnequal(features, azureEquals, at, said, text => {
-    const pairs = pairsOf(text)
+    const pairs = tagPairs(text)
     return pairs === undefined ? 'it is not encoded as a query' : misfit(pairs)
   })
 }
@@ -64,26 +64,9 @@ export function blobFeatures(features: ProviderFeatures | undefined): {
 
 function tagsOf(features: ProviderFeatures | undefined): readonly (readonly [string, string])[] | undefined {
   if (features?.azure?.tags !== undefined) return Object.entries(features.azure.tags)
-  const pairs = pairsOf(features?.s3?.Tagging ?? '')
+  const pairs = tagPairs(features?.s3?.Tagging ?? '')
   return pairs === undefined || misfit(pairs) !== undefined ? undefined : pairs
 }
-
-/** S3's `a=1&b=2`, encoded as in a query. `undefined` where it is not. */
-function pairsOf(tagging: string): readonly (readonly [string, string])[] | undefined {
-  try {
-    return tagging
-      .split('&')
-      .filter(each => each !== '')
-      .map(each => {
-        const [key = '', ...value] = each.split('=')
-        return [decoded(key), decoded(value.join('='))] as const
-      })
-  } catch {
-    return undefined
-  }
-}
-
-const decoded = (text: string): string => decodeURIComponent(text.replaceAll('+', ' '))
 
 /** Why these cannot be the tags of one blob, if they cannot. */
 function misfit(pairs: readonly (readonly [string, string])[]): string | undefined {
