@@ -5,6 +5,7 @@ import { join } from 'node:path'
 import { crc32 } from 'node:zlib'
 import { expect, test } from 'vitest'
 import { checksummer } from '../../src/core/checksum.ts'
+import { recognise } from '../../src/core/entry.ts'
 import { systemRandom } from '../../src/core/system.ts'
 import type { Holdfast } from '../../src/holdfast/holdfast.ts'
 import { openWith } from '../../src/holdfast/open.ts'
@@ -13,6 +14,7 @@ import { nodeDisk } from '../../src/stage/disk.ts'
 import { manualClock } from '../../src/testing/clock.ts'
 import { faulty } from '../../src/testing/faulty.ts'
 import { type Faults, outage } from '../../src/testing/faulty/rules.ts'
+import { providersOf, startClouds } from '../support/clouds.ts'
 import { bodyAt, eventually, testDirectory } from '../support/store.ts'
 import type { Asked } from './uploads-child.ts'
 
@@ -67,6 +69,26 @@ test('a checksum of the whole is what S3 makes of it: of the parts, or of all by
     expect((await store.head('k'))?.checksum).toEqual({ algorithm: checksum.algorithm, value })
   }
 })
+
+test('S3 has the same parts and the ETag that the app was told, and every cloud the same bytes', async () => {
+  await using directory = await testDirectory()
+  await using started = await startClouds()
+  const providers = providersOf(started.clouds)
+  const store = await directory.open(providers)
+  const parts = [randomBytes(5_242_880), randomBytes(5_242_880), randomBytes(9)]
+  const id = await begun(store, 'k', parts)
+  const receipt = await store.uploads.complete(id, [...both, { number: 3 }])
+  await receipt.replicated({ until: 'verified' })
+  for (const provider of providers) {
+    expect((await bodyAt(provider, 'k'))?.equals(Buffer.concat(parts))).toBe(true)
+    const object = await provider.head('k', AbortSignal.timeout(10_000))
+    if (provider.name === 's3') expect(object?.etag).toBe(receipt.etag)
+    expect(object === undefined ? undefined : recognise(object)).toMatchObject({
+      entry: { etag: receipt.etag, partSize: 5_242_880 },
+    })
+  }
+  expect(receipt.etag).toMatch(/^[0-9a-f]{32}-3$/)
+}, 60_000)
 
 test('checksums that cannot be are refused, before anything is stored', async () => {
   await using directory = await testDirectory()

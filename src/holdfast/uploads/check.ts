@@ -1,5 +1,5 @@
 import type { Attributes } from '../../core/attributes.ts'
-import { invalid, shown } from '../../core/errors.ts'
+import { HoldfastError, invalid, shown } from '../../core/errors.ts'
 import type { ProviderFeatures } from '../../core/features.ts'
 import type { Provider } from '../../core/provider.ts'
 import type { Condition } from '../../journal/contract.ts'
@@ -40,9 +40,7 @@ export function checkUpload(options: unknown, providers: readonly Provider[]): C
 /** Which type S3 keeps where none was asked for: of CRC64NVME that of the whole, else one of the parts'. SHA is not made of the whole there. */
 function checkKind(value: unknown): UploadChecksum | undefined {
   if (value === undefined) return undefined
-  if (typeof value !== 'object' || value === null)
-    throw invalid('checksum', 'type', `checksum must be { algorithm, type }, got ${shown(value)}`)
-  const given = take(value, ['algorithm', 'type'], 'checksum')
+  const given = takeFrom('checksum', value, ['algorithm', 'type'])
   const algorithm = checkAlgorithm(given.algorithm)
   const usual = algorithm === 'CRC64NVME' ? 'FULL_OBJECT' : 'COMPOSITE'
   const type = oneOf('checksum', given.type, ['COMPOSITE', 'FULL_OBJECT'], usual)
@@ -50,6 +48,17 @@ function checkKind(value: unknown): UploadChecksum | undefined {
   if (type !== possible)
     throw invalid('checksum', 'algorithm', `${algorithm} of an upload in parts is always ${possible}, got ${type}`)
   return { algorithm, type }
+}
+
+/** An object inside the options: whatever is wrong with it is INVALID, and the option is the field. */
+function takeFrom<Name extends string>(field: string, value: unknown, names: readonly Name[]): Record<Name, unknown> {
+  try {
+    return take(value ?? null, names, field)
+  } catch (error) {
+    const { message } = error as Error
+    const rule = error instanceof HoldfastError ? (error.rule ?? 'type') : 'type'
+    throw invalid(field, rule, message, { cause: error })
+  }
 }
 
 /** A text, as any id is; whether there is such an upload is for the journal to say. */
@@ -85,11 +94,12 @@ export interface WantedPart {
 
 /** INVALID, field `parts`: `type`, `count` (none, or more than there can be), `order`; field `number`; field `etag`, rule `type`. */
 export function checkParts(parts: unknown): readonly WantedPart[] {
-  const listed = reading('parts', 'parts', () => (Array.isArray(parts) ? Array.from<unknown>(parts) : undefined))
+  const listed = reading('parts', 'parts', () => (Array.isArray(parts) ? parts.slice(0, mostParts + 1) : undefined))
   if (listed === undefined)
     throw invalid('parts', 'type', `parts must be an array of { number, etag }, got ${shown(parts)}`)
   if (listed.length === 0) throw invalid('parts', 'count', 'there are no parts to make an object of')
-  const wanted = listed.map(checkWanted)
+  if (listed.length > mostParts) throw invalid('parts', 'count', `there are more than ${mostParts} parts`)
+  const wanted = Array.from(listed, checkWanted)
   let last = 0
   for (const { number } of wanted) {
     if (number <= last)
@@ -102,7 +112,10 @@ export function checkParts(parts: unknown): readonly WantedPart[] {
 function checkWanted(part: unknown): WantedPart {
   if (typeof part !== 'object' || part === null)
     throw invalid('parts', 'type', `a part must be { number, etag }, got ${shown(part)}`)
-  const { number, etag } = reading('parts', 'a part', () => ({ ...part }) as Record<string, unknown>)
+  const { number, etag } = reading('parts', 'a part', () => {
+    const given = part as Record<string, unknown>
+    return { number: given['number'], etag: given['etag'] }
+  })
   if (etag !== undefined && typeof etag !== 'string')
     throw invalid('etag', 'type', `the etag of a part must be a string, got ${shown(etag)}`)
   return { number: checkNumber(number), etag: etag?.replace(/^"(.*)"$/, '$1').toLowerCase() }
@@ -128,9 +141,7 @@ export function checkComplete(options: unknown): CheckedComplete {
 
 function checkWhole(expect: unknown): CheckedComplete['expected'] {
   if (expect === undefined) return { size: undefined, checksum: undefined }
-  if (typeof expect !== 'object' || expect === null)
-    throw invalid('expect', 'type', `expect must be { size, checksum }, got ${shown(expect)}`)
-  const { size, checksum } = take(expect, ['size', 'checksum'], 'expect')
+  const { size, checksum } = takeFrom('expect', expect, ['size', 'checksum'])
   if (checksum !== undefined && typeof checksum !== 'string')
     throw invalid('expect', 'type', `expect.checksum must be a string, got ${shown(checksum)}`)
   return {
