@@ -3,9 +3,13 @@ import { readdir, readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { expect, test } from 'vitest'
 import { recognise } from '../../src/core/entry.ts'
+import type { Disk } from '../../src/core/ports.ts'
 import type { Provider } from '../../src/core/provider.ts'
+import { systemClock, systemRandom } from '../../src/core/system.ts'
 import type { Holdfast } from '../../src/holdfast/holdfast.ts'
+import { openWith } from '../../src/holdfast/open.ts'
 import { memory } from '../../src/providers/memory.ts'
+import { nodeDisk } from '../../src/stage/disk.ts'
 import { faulty } from '../../src/testing/faulty.ts'
 import { type Faults, outage } from '../../src/testing/faulty/rules.ts'
 import { bodyAt, eventually, testDirectory } from '../support/store.ts'
@@ -306,6 +310,56 @@ test('a part that is uploaded anew while the object is made is in it whole, or n
   await store.drain({ until: 'verified' })
   await eventually(async () => (await bodies(directory.path)).length === 0)
 }, 30_000)
+
+test('what happens to an upload while its object is made is what its object is made of', async () => {
+  await using directory = await testDirectory()
+  const [primary, secondary] = pair()
+  let meanwhile: (() => Promise<unknown>) | undefined
+  const disk: Disk = {
+    ...nodeDisk,
+    async read(path) {
+      const work = meanwhile
+      meanwhile = undefined
+      await work?.()
+      return nodeDisk.read(path)
+    },
+  }
+  const store = await openWith(
+    { directory: directory.path, primary, secondary, holdMs: 0 },
+    { disk, clock: systemClock, random: systemRandom },
+  )
+  const both = [{ number: 1 }, { number: 2 }]
+  const [old, anew] = [randomBytes(30_000), randomBytes(40_000)]
+  for (const isGone of [false, true]) {
+    const id = await begun(store, 'k', [old, old])
+    meanwhile = async () => {
+      await store.uploads.putPart(id, 2, anew)
+      if (isGone) await eventually(async () => (await bodies(directory.path)).length === 2)
+    }
+    expect((await store.uploads.complete(id, both)).size).toBe(70_000)
+    expect(Buffer.concat([old, anew]).equals(Buffer.from((await (await store.get('k'))?.bytes()) ?? []))).toBe(true)
+    await store.drain({ until: 'verified' })
+    await eventually(async () => (await bodies(directory.path)).length === 0)
+  }
+
+  const pinned = await begun(store, 'k', [old, old])
+  meanwhile = () => store.uploads.putPart(pinned, 2, anew)
+  const wanted = [{ number: 1 }, { number: 2, etag: md5(old) }]
+  await expect(store.uploads.complete(pinned, wanted)).rejects.toMatchObject({ field: 'parts', rule: 'absent' })
+
+  for (const isGone of [false, true]) {
+    const id = await begun(store, 'k2', [old, old])
+    meanwhile = async () => {
+      await store.uploads.abort(id)
+      if (isGone) await eventually(async () => (await bodies(directory.path)).length === 2)
+    }
+    await expect(store.uploads.complete(id, both)).rejects.toMatchObject({ field: 'upload', rule: 'absent' })
+  }
+  expect(await store.get('k2')).toBeUndefined()
+  expect(await store.uploads.abort(pinned)).toBe(true)
+  await eventually(async () => (await bodies(directory.path)).length === 0)
+  await store.close()
+})
 
 test('the signal ends a part and the making of an object, the closing of the store too, and nothing is half done', async () => {
   await using directory = await testDirectory()
