@@ -22,6 +22,7 @@ import {
   etagOf,
   first,
   last,
+  md5,
   partBytes,
   second,
   sendParts,
@@ -59,6 +60,9 @@ describe("with multipart: 'provider'", () => {
     const answer = await complete(client, 'object', id, parts)
     expect(answer).toMatchObject({ ETag: etagOf(first, second, last), Bucket, Key: 'object' })
     await expectTakenIn(shop, 'object', Buffer.concat([first, second, last]), answer.ETag ?? '')
+    const { accepted } = await shop.store.status()
+    expect((await complete(client, 'object', id, parts)).ETag).toBe(answer.ETag)
+    expect((await shop.store.status()).accepted).toBe(accepted)
     const part = await client.send(new GetObjectCommand({ Bucket, Key: 'object', PartNumber: 3 }))
     expect(part).toMatchObject({ PartsCount: 3, ContentLength: 1_000, ContentType: 'text/a', Metadata: { a: '1' } })
     part.Body?.transformToWebStream()
@@ -84,6 +88,18 @@ describe("with multipart: 'provider'", () => {
     await client.send(new AbortMultipartUploadCommand({ Bucket, Key: 'refused', UploadId: id }))
     expect(await refusal(complete(client, 'refused', id, [small]))).toBe('NoSuchUpload 404')
     expect((await bytesOf(client, 'refused')).toString()).toBe('here')
+  })
+
+  test('a client that may not list parts asks the object for them', async () => {
+    await using shop = await openProviderShop()
+    await shop.clouds[0].fault({
+      match: { operation: 'ListParts' },
+      fault: { kind: 'status', status: 403, code: 'AccessDenied' },
+    })
+    const id = await begin(shop.client, 'unlisted')
+    const parts = await sendParts(shop.client, 'unlisted', id, [first, last])
+    const { ETag } = await complete(shop.client, 'unlisted', id, parts)
+    await expectTakenIn(shop, 'unlisted', Buffer.concat([first, last]), ETag ?? '')
   })
 
   test('lib-storage and copies of parts work as with the plain client', async () => {
@@ -186,10 +202,26 @@ describe('an upload that is complete at the primary, and could not be taken in',
     await expectTakenIn(shop, 'forgotten', whole, ETag)
   })
 
+  test('waits for a primary that does not answer for its parts', async () => {
+    await using shop = await openProviderShop()
+    const { id, parts } = await completeInVain(shop, 'silent')
+    await shop.restart()
+    const rule = await shop.clouds[0].fault({
+      match: { operation: 'HeadObject' },
+      fault: { kind: 'status', status: 503, code: 'SlowDown' },
+    })
+    const error = await complete(shop.client, 'silent', id, parts).catch((thrown: unknown) => thrown)
+    expect(String(error)).toContain('is complete at one')
+    await shop.clouds[0].heal(rule)
+    expect(await complete(shop.client, 'silent', id, parts)).toMatchObject({ ETag })
+    await expectTakenIn(shop, 'silent', whole, ETag)
+  })
+
   test('is taken in by adopt', async () => {
     await using shop = await openProviderShop()
     await completeInVain(shop, 'adopted')
-    await shop.store.adopt('adopted')
+    const { etag } = await shop.store.adopt('adopted')
+    expect(etag).toBe(md5(whole))
     expect((await bytesOf(shop.client, 'adopted')).equals(whole)).toBe(true)
   })
 })

@@ -16,7 +16,9 @@ type Completing = Call<CompleteMultipartUploadCommandInput>
 /** An upload that is complete at the client's own bucket. */
 interface Complete {
   readonly output: CompleteMultipartUploadCommandOutput
-  /** Without them the object is taken in as one piece. */
+  /** How many parts it has. */
+  readonly count: number
+  /** `undefined`: the object has to be asked. */
   readonly parts: readonly PartRun[] | undefined
 }
 
@@ -70,9 +72,7 @@ async function completeThere(call: Completing, listed: readonly ListedPart[]): P
     if (done === undefined) throw error
     output = done
   }
-  const parts =
-    sizes === undefined ? await runsOfObject(call, listed.length, output.ETag ?? '') : runsOfListed(listed, sizes)
-  return { output, parts }
+  return { output, count: listed.length, parts: sizes && runsOfListed(listed, sizes) }
 }
 
 /** The answer of a Complete that was lost, or that came before a restart: the object that such parts make is there. */
@@ -97,12 +97,13 @@ async function doneBefore(
   }
 }
 
-async function takeIn(call: Completing, { output, parts }: Complete): Promise<void> {
+async function takeIn(call: Completing, { output, count, parts: known }: Complete): Promise<void> {
   const { store, input } = call
   const { Key = '' } = input
   const { providers } = await store.status()
   const primary = providers.find(({ role }) => role === 'primary')?.name
   try {
+    const parts = known ?? (await runsOfObject(call, count, output.ETag ?? ''))
     await store.adopt(Key, {
       ...(primary === undefined ? {} : { from: primary }),
       ...(parts === undefined ? {} : { parts }),

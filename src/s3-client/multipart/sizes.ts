@@ -1,4 +1,4 @@
-import type { CompleteMultipartUploadCommandInput } from '@aws-sdk/client-s3'
+import type { CompleteMultipartUploadCommandInput, S3ServiceException } from '@aws-sdk/client-s3'
 import { runsOf } from '../../core/layout.ts'
 import { loadSdk } from '../../core/sdk.ts'
 import type { PartRun } from '../../index.ts'
@@ -17,7 +17,7 @@ export function isNoSuchUpload(error: unknown): boolean {
   return error instanceof Error && error.name === 'NoSuchUpload'
 }
 
-/** Bytes of the parts of an open upload at the client's own bucket, by number; `undefined` where it has no such upload. */
+/** Bytes of the parts of an open upload at the client's own bucket, by number; `undefined` where it has none, or does not let the client list them. */
 export async function sizesOfOpen({ plain, input }: Completing): Promise<ReadonlyMap<number, number> | undefined> {
   const { Bucket, Key, UploadId } = input
   const sizes = new Map<number, number>()
@@ -32,9 +32,15 @@ export async function sizesOfOpen({ plain, input }: Completing): Promise<Readonl
     } while (PartNumberMarker !== undefined)
     return sizes
   } catch (error) {
-    if (isNoSuchUpload(error)) return undefined
+    if (isRefused(error)) return undefined
     throw error
   }
+}
+
+/** The service answered, and will answer so again. */
+function isRefused(error: unknown): boolean {
+  const { $metadata: { httpStatusCode: status = 500 } = {} } = error as Partial<S3ServiceException>
+  return status < 500
 }
 
 /** The listed parts as runs; `undefined` where one of them has no size. */
@@ -64,8 +70,15 @@ export async function runsOfObject(
       const PartNumber = next++
       const head = await plain(new HeadObjectCommand({ Bucket, Key, PartNumber, IfMatch: etag }))
       sizes[PartNumber - 1] = head.PartsCount === count ? (head.ContentLength ?? Number.NaN) : Number.NaN
+      // Once is enough to know that it does not say.
+      if (head.PartsCount !== count) return
     }
   }
-  await Promise.all(Array.from({ length: Math.min(8, count) }, worker))
-  return sizes.every(Number.isSafeInteger) ? runsOf(sizes) : undefined
+  try {
+    await Promise.all(Array.from({ length: Math.min(8, count) }, worker))
+  } catch (error) {
+    if (isRefused(error)) return undefined
+    throw error
+  }
+  return sizes.length === count && sizes.every(Number.isSafeInteger) ? runsOf(sizes) : undefined
 }
