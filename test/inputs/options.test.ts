@@ -51,6 +51,7 @@ test('all that can be said is taken', () => {
     foreign: 'report',
     reads: { firstByteMs: 1, idleMs: 1, absence: 'all', allowStale: true, hedge: false },
     replication: { run: 'external', concurrency: 1000, maxRequestsPerSecond: 0.5 },
+    uploads: { idleMs: 1 },
   })
   expect(checked).toMatchObject({
     directory: '/var/lib/photos',
@@ -58,6 +59,7 @@ test('all that can be said is taken', () => {
     maxHeldBytes: 1000,
     reads: { absence: 'all', allowStale: true },
     replication: { run: 'external', concurrency: 1000, maxRequestsPerSecond: 0.5 },
+    uploads: { idleMs: 1 },
   })
 })
 
@@ -204,6 +206,7 @@ describe('numbers', () => {
     'reads.firstByteMs': [1, 2_147_483_647],
     'reads.idleMs': [1, 2_147_483_647],
     'replication.concurrency': [1, 1000],
+    'uploads.idleMs': [1, 36_500 * 86_400_000],
   }
   const nested = (field: string, value: unknown): Record<string, unknown> => {
     const [outer = '', inner] = field.split('.')
@@ -269,7 +272,7 @@ describe('words', () => {
     })
   })
 
-  test.each(['reads', 'replication'])('%s must be an object', field => {
+  test.each(['reads', 'replication', 'uploads'])('%s must be an object', field => {
     for (const value of [null, 5, 'x', []]) {
       expect(refused({ [field]: value })).toMatchObject({ code: 'INVALID', field, rule: 'type' })
     }

@@ -13,7 +13,7 @@ import { type AckLevel, checkAck, checkCondition, givenAttributes, wholeAttribut
 import { checkSignal, oneOf, reading, take, whole } from '../input/take.ts'
 
 /** The most that S3 knows of, in number and of numbers. */
-export const mostParts = 10_000
+const mostParts = 10_000
 
 const createNames = [...headerNames, 'metadata', 'features', 'checksum', 'signal'] as const
 
