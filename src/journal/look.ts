@@ -49,13 +49,19 @@ export function look(database: Database) {
   const writeOf = sql<WriteRecord>('SELECT * FROM writes WHERE seq = ?')
   const replicasOf = sql<ReplicaRecord>('SELECT * FROM replicas WHERE seq = ? ORDER BY provider')
   const newest = (state: string) =>
-    sql<WriteRecord>(
-      `SELECT * FROM writes WHERE key = ? AND state = '${state}' AND origin = 'app' ORDER BY version DESC LIMIT 1`,
-    )
-  const newestOpen = newest('open')
-  const newestTentative = newest('tentative')
-  const deletedVersion = sql<Version>('SELECT version FROM deleted WHERE key = ?').pluck()
-  const knownVersion = sql<Version | null>('SELECT max(version) FROM known WHERE key = ?').pluck()
+    `(SELECT seq FROM writes WHERE key = @key AND state = '${state}' AND origin = 'app' ORDER BY version DESC LIMIT 1)`
+  // One statement, and so of one moment: it is run by every read, and most find nothing more to fetch.
+  const standing = sql<{
+    open: number | null
+    tentative: number | null
+    deleted: Version | null
+    known: Version | null
+    cached: 0 | 1
+  }>(
+    `SELECT ${newest('open')} AS open, ${newest('tentative')} AS tentative,
+       (SELECT version FROM deleted WHERE key = @key) AS deleted, (SELECT max(version) FROM known WHERE key = @key) AS known,
+       EXISTS (SELECT 1 FROM cached WHERE key = @key) AS cached`,
+  )
   const cachedOf = sql<CachedRecord>('SELECT * FROM cached WHERE key = ?')
   const knownAt = sql<{ version: Version; token: string }>(
     'SELECT version, token FROM known WHERE key = ? AND provider = ?',
@@ -135,12 +141,17 @@ export function look(database: Database) {
     if (known !== undefined) return known
     const rows = partsOfWrite.all(seq)
     const list = { parts: rows, sum: listSum(rows) }
+    // The write may have ended since its row was read, and its parts with it: that is no damage.
+    if (list.sum !== parts && writeOf.get(seq)?.parts !== parts) return { parts: rows, sum: parts }
     const [oldest] = lists.keys()
     if (lists.size >= keptLists && oldest !== undefined) lists.delete(oldest)
     lists.set(seq, list)
     return list
   }
   const full = (row: WriteRecord): WriteRow => asWrite(row, replicasOf.all(row.seq), listOf(row))
+  const rowMaybe = (seq: number | null | undefined) => (typeof seq === 'number' ? writeOf.get(seq) : undefined)
+  const isStill = (state: string, seq: number | null | undefined, row: WriteRecord | undefined): boolean =>
+    typeof seq !== 'number' || row?.state === state
   const fullMaybe = (row: WriteRecord | undefined) => (row === undefined ? undefined : full(row))
 
   /** What a condition speaks of may be still on its way to the provider: it goes first. */
@@ -166,21 +177,37 @@ export function look(database: Database) {
     return chosen
   }
 
+  let rowsOf: { readonly version: number | undefined; readonly rows: readonly ProviderRow[] } | undefined
+  /** Asked for by every read: looked up again when somebody committed since. */
+  const providerRows = (): readonly ProviderRow[] => {
+    const version = dataVersion.get()
+    if (rowsOf === undefined || rowsOf.version !== version) {
+      rowsOf = { version, rows: allProviders.all().map(asProvider) }
+    }
+    return rowsOf.rows
+  }
+
+  const view = (key: string): KeyView => {
+    const found = standing.get({ key })
+    const open = rowMaybe(found?.open)
+    const tentative = rowMaybe(found?.tentative)
+    // One of them was ended, or decided, since: what stands now is asked for again.
+    if (!isStill('open', found?.open, open) || !isStill('tentative', found?.tentative, tentative)) return view(key)
+    const deleted = found?.deleted ?? undefined
+    const known = found?.known ?? undefined
+    const cached = found?.cached === 1 ? cachedOf.get(key) : undefined
+    const versions = [open?.version, deleted, known].filter(version => version !== undefined)
+    return {
+      open: fullMaybe(open),
+      tentative: fullMaybe(tentative),
+      deleted,
+      newest: versions.length === 0 ? undefined : versions.reduce((a, b) => (a > b ? a : b)),
+      cached: cached === undefined ? undefined : asCached(cached),
+    }
+  }
+
   return {
-    view(key: string): KeyView {
-      const open = fullMaybe(newestOpen.get(key))
-      const deleted = deletedVersion.get(key)
-      const known = knownVersion.get(key) ?? undefined
-      const cached = cachedOf.get(key)
-      const versions = [open?.version, deleted, known].filter(version => version !== undefined)
-      return {
-        open,
-        tentative: fullMaybe(newestTentative.get(key)),
-        deleted,
-        newest: versions.length === 0 ? undefined : versions.reduce((a, b) => (a > b ? a : b)),
-        cached: cached === undefined ? undefined : asCached(cached),
-      }
-    },
+    view,
 
     openKeys(prefix: string, after: string, limit: number): OpenKey[] {
       return openFrom
@@ -219,7 +246,7 @@ export function look(database: Database) {
     },
 
     blocked: (): BlockedGroup[] => blockedGroups.all(),
-    providers: (): ProviderRow[] => allProviders.all().map(asProvider),
+    providers: (): readonly ProviderRow[] => providerRows(),
     leaseToken: (): number => metaOf.get('lease') ?? 0,
 
     due(query: DueQuery): Task[] {
