@@ -40,8 +40,8 @@ class StoredBody extends Readable {
 
   async transformToByteArray(): Promise<Uint8Array> {
     this.#transform()
-    const chunks: Uint8Array[] = []
-    for await (const chunk of this) chunks.push(chunk as Uint8Array)
+    const isUntouched = this.readableFlowing === null && !this.readableDidRead && !this.destroyed
+    const chunks = await (isUntouched ? this.#rest() : this.toArray())
     const [only] = chunks
     // A view of a larger buffer would keep all of it, and show its `buffer` to whoever looks.
     if (chunks.length === 1 && only?.byteLength === only?.buffer.byteLength) return plain(only as Uint8Array)
@@ -72,6 +72,20 @@ class StoredBody extends Readable {
     } catch {
       // It failed, or ended, before: there is nothing to let go of.
     }
+  }
+
+  /** All of it, past the machinery of a stream, which then ends as one that was read. */
+  async #rest(): Promise<Uint8Array[]> {
+    const chunks: Uint8Array[] = []
+    try {
+      for (let step = await this.#reader.read(); !step.done; step = await this.#reader.read()) chunks.push(step.value)
+    } catch (error) {
+      const known = this.#asError(error) as Error
+      this.destroy(known)
+      throw known
+    }
+    this.resume()
+    return chunks
   }
 
   #transform(): void {

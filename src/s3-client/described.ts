@@ -71,6 +71,10 @@ export function quoted(etag: string): string {
 export function defined<Fields extends object>(
   fields: Fields,
 ): { [Name in keyof Fields]?: Exclude<Fields[Name], undefined> } {
-  const kept = Object.entries(fields).filter(([, value]) => value !== undefined && value !== null && value !== '')
-  return Object.fromEntries(kept) as { [Name in keyof Fields]?: Exclude<Fields[Name], undefined> }
+  const kept: { [Name in keyof Fields]?: Exclude<Fields[Name], undefined> } = {}
+  for (const name in fields) {
+    const value = fields[name]
+    if (value !== undefined && value !== null && value !== '') kept[name] = value as Exclude<Fields[typeof name], undefined>
+  }
+  return kept
 }

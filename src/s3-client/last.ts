@@ -1,32 +1,23 @@
 import type { Middleware, Next, Placed, Related, Resolvable, Stack } from './stack.ts'
 
 /**
- * The same stack, with one middleware more: the last of the initialize step, after all that the client and the command have there, in the order
- * in which the SDK's own stack has them. What comes behind it is resolved when it calls `next`, and not for an answer that needs none
- * of it: that is most of what a command costs here.
+ * The same stack, with one middleware more: the last of the initialize step, after all that the client and the command have there. What
+ * comes behind it is resolved when it calls `next`, and not for an answer that needs none of it: that is most of what a command costs here.
  */
 export function endingWith(client: Stack, last: Middleware): Resolvable {
   return {
     concat: command => ({
       resolve(handler, context) {
-        const split = splitAtInitialize(client, command)
-        if (split === undefined) return whole(client, command, last).resolve(handler, context)
-        const { head, rest } = split
-        head.add(last, { step: 'initialize', priority: 'low' })
-        return head.resolve(
-          later(() => rest().resolve(handler, context)),
-          context,
-        )
+        const first = initializing(client, command)
+        if (first === undefined) return whole(client, command, last).resolve(handler, context)
+        let resolved: Next | undefined
+        const rest: Next = async given => {
+          resolved ??= without(client.concat(command), first).resolve(handler, context)
+          return await resolved(given)
+        }
+        return first.reduceRight((next, middleware) => middleware(next, context), last(rest, context))
       },
     }),
-  }
-}
-
-function later(resolve: () => Next): Next {
-  let resolved: Next | undefined
-  return async given => {
-    resolved ??= resolve()
-    return await resolved(given)
   }
 }
 
@@ -36,78 +27,45 @@ function whole(client: Stack, command: Stack, last: Middleware): Stack {
   return all
 }
 
-interface Entries {
-  readonly placed: readonly (readonly [Middleware, Placed])[]
-  readonly related: readonly (readonly [Middleware, Related])[]
+function without(stack: Stack, middlewares: readonly Middleware[]): Stack {
+  for (const middleware of middlewares) stack.remove(middleware)
+  return stack
 }
 
-/** `undefined` where they cannot be told apart: one function in several places, or a stack that prints what it resolves to. */
-function splitAtInitialize(client: Stack, command: Stack): { head: Stack; rest: () => Stack } | undefined {
-  if (client.identifyOnResolve?.() === true || command.identifyOnResolve?.() === true) return undefined
-  const { placed, related } = entriesOf([client, command])
-  const first = placed.filter(([, { step = 'initialize' }]) => step === 'initialize')
-  const beside = relatives(first, related)
-  const own = new Set([...first, ...beside].map(([middleware]) => middleware))
-  const others = placed.length + related.length - first.length - beside.length
-  const isApart = [...placed, ...related].filter(([middleware]) => !own.has(middleware)).length === others
-  if (!isApart) return undefined
+const priorities = ['high', 'normal', 'low']
 
-  const head = emptied(client)
-  for (const [middleware, options] of first) head.add(middleware, options)
-  for (const [middleware, options] of beside) head.addRelativeTo(middleware, options)
-  return {
-    head,
-    rest() {
-      const all = client.concat(command)
-      for (const middleware of own) all.remove(middleware)
-      return all
+/**
+ * The middlewares of the initialize step, in the order of the SDK's own stack: by priority, then as they were added. `undefined` where that is not all
+ * that decides it, or one cannot be taken out by itself: some stand beside another, one takes another's name or place, one function stands
+ * in two places, or the stack prints what it resolves to.
+ */
+function initializing(client: Stack, command: Stack): readonly Middleware[] | undefined {
+  if (client.identifyOnResolve?.() === true || command.identifyOnResolve?.() === true) return undefined
+  const found = new Map<Middleware, number>()
+  const others = new Set<Middleware>()
+  const names = new Set<string>()
+  const beside: string[] = []
+  let isPlain = true
+  const collector = {
+    add(middleware: Middleware, { step = 'initialize', priority = 'normal', name, aliases }: Placed): void {
+      if (step !== 'initialize') {
+        others.add(middleware)
+        return
+      }
+      const at = priorities.indexOf(priority)
+      const isTaken = found.has(middleware) || (name !== undefined && names.has(name))
+      if (at < 0 || isTaken || (aliases !== undefined && aliases.length > 0)) isPlain = false
+      found.set(middleware, at)
+      if (name !== undefined) names.add(name)
+    },
+    addRelativeTo(middleware: Middleware, { toMiddleware }: Related): void {
+      others.add(middleware)
+      beside.push(toMiddleware)
     },
   }
-}
-
-function entriesOf(stacks: readonly Stack[]): Entries {
-  const placed: [Middleware, Placed][] = []
-  const related: [Middleware, Related][] = []
-  const collector = {
-    add: (middleware: Middleware, options: Placed) => void placed.push([middleware, options]),
-    addRelativeTo: (middleware: Middleware, options: Related) => void related.push([middleware, options]),
-  }
-  for (const stack of stacks) stack.applyToStack(collector)
-  return { placed, related }
-}
-
-/** Those that stand beside one of these, or beside one that does. */
-function relatives(
-  first: readonly (readonly [Middleware, Placed])[],
-  related: Entries['related'],
-): readonly (readonly [Middleware, Related])[] {
-  const names = new Set(first.flatMap(([, options]) => namesOf(options)))
-  const found = new Set<readonly [Middleware, Related]>()
-  for (let before = -1; before < found.size; ) {
-    before = found.size
-    for (const each of related) {
-      if (found.has(each) || !names.has(each[1].toMiddleware)) continue
-      found.add(each)
-      for (const name of namesOf(each[1])) names.add(name)
-    }
-  }
-  return related.filter(each => found.has(each))
-}
-
-function namesOf({ name, aliases = [] }: Placed): readonly string[] {
-  return name === undefined ? aliases : [name, ...aliases]
-}
-
-const empty = new WeakMap<Stack, Stack>()
-
-/** A stack of the same make with nothing on it. The SDK's constructor of stacks is not among what it exports. */
-function emptied(stack: Stack): Stack {
-  let bare = empty.get(stack)
-  if (bare === undefined) {
-    bare = stack.clone()
-    const { placed, related } = entriesOf([bare])
-    for (const [middleware] of [...placed, ...related]) bare.remove(middleware)
-    empty.set(stack, bare)
-  }
-  return bare.clone()
+  client.applyToStack(collector)
+  command.applyToStack(collector)
+  const isApart = !beside.some(name => names.has(name)) && [...found.keys()].every(each => !others.has(each))
+  if (!isPlain || !isApart) return undefined
+  return [...found].toSorted(([, a], [, b]) => a - b).map(([middleware]) => middleware)
 }

@@ -31,16 +31,11 @@ export function redirected(command: Command, sending: Sending): Command {
 }
 
 function endedBy(command: Command, middleware: Middleware): Command {
-  return Object.create(Object.getPrototypeOf(command) as object, {
-    // Its own, as of the command itself: middleware may spread what it is given.
-    ...Object.getOwnPropertyDescriptors(command),
-    resolveMiddleware: {
-      configurable: true,
-      writable: true,
-      value: (stack: Stack, config: unknown, options: unknown) =>
-        command.resolveMiddleware(endingWith(stack, middleware), config, options),
-    },
-  }) as Command
+  // Its own fields, as of the command itself: middleware may spread what it is given.
+  return Object.assign(Object.create(Object.getPrototypeOf(command) as object) as Command, command, {
+    resolveMiddleware: (stack: Stack, config: unknown, options: unknown) =>
+      command.resolveMiddleware(endingWith(stack, middleware), config, options),
+  })
 }
 
 type Input = Readonly<Record<string, unknown>>
