@@ -14,8 +14,8 @@ const exampleCredentials: LocalCredentials = {
 /**
  * A faithful S3 on loopback: strict about signatures, checksums, conditions and limits, path-style addresses only, any region, no
  * versions, no bucket configurations (501). Encryption, locks, tags and access lists are checked, kept and told, and do nothing else;
- * access lists want a bucket that was created with another ownership than the usual one. Pages of any origin may read its answers. Operations in fault rules and in the request log have the names of the SDK's commands
- * ('PutObject', 'UploadPart', …).
+ * access lists want a bucket that was created with another ownership than the usual one. Pages of any origin may read its answers.
+ * Operations in fault rules and in the request log have the names of the SDK's commands ('PutObject', 'UploadPart', …).
  *
  * UNAVAILABLE when the port is taken. Given a directory, what was acknowledged survives a kill of the process (a power cut it need not);
  * one process at a time may have it.
