@@ -208,6 +208,58 @@ describe('an upload in parts by the wrapped client', () => {
     expect((await shop.other.send(new HeadObjectCommand({ Bucket, Key: 'conditional-new' }))).ETag).toBe(etagOf(last))
   })
 
+  test('completed twice at the same time is one object, and two equal answers', async () => {
+    const id = await begin(client, 'twice')
+    const parts = await sendParts(client, 'twice', id, [first, last])
+    const { accepted } = await shop.store.status()
+    const answers = await Promise.all([complete(client, 'twice', id, parts), complete(client, 'twice', id, parts)])
+    expect(answers.map(({ ETag }) => ETag)).toEqual([etagOf(first, last), etagOf(first, last)])
+    expect((await shop.store.status()).accepted).toBe(accepted + 1)
+  })
+
+  test('of four that complete the same new key at once, one wins', async () => {
+    const uploads = await Promise.all(
+      ['a', 'b', 'c', 'd'].map(async writer => {
+        const id = await begin(client, 'raced')
+        return { id, parts: await sendParts(client, 'raced', id, [Buffer.from(`by ${writer}`)]) }
+      }),
+    )
+    const results = await Promise.allSettled(
+      uploads.map(({ id, parts }) => complete(client, 'raced', id, parts, { IfNoneMatch: '*' })),
+    )
+    const won = results.flatMap((result, writer) => (result.status === 'fulfilled' ? ['abcd'[writer]] : []))
+    expect(won).toHaveLength(1)
+    expect((await bytesOf(client, 'raced')).toString()).toBe(`by ${won[0]}`)
+    const names = results.flatMap(result => (result.status === 'rejected' ? [(result.reason as Error).name] : []))
+    expect(new Set(names)).toEqual(new Set(['PreconditionFailed']))
+  })
+
+  test('ends with the signal of the app, or with the error of its stream, and keeps no part of it', async () => {
+    const id = await begin(client, 'cut')
+    const send = (Body: Readable, abortSignal?: AbortSignal) =>
+      client.send(
+        new UploadPartCommand({ Bucket, Key: 'cut', UploadId: id, PartNumber: 1, Body }),
+        abortSignal === undefined ? {} : { abortSignal },
+      )
+    const controller = new AbortController()
+    const endless = new Readable({
+      read() {
+        this.push(last)
+        if (!controller.signal.aborted) setImmediate(() => controller.abort())
+      },
+    })
+    await expect(send(endless, controller.signal)).rejects.toMatchObject({ name: 'AbortError' })
+    endless.destroy()
+    const broken = Readable.from(
+      (async function* () {
+        yield last
+        throw new Error('gone')
+      })(),
+    )
+    await expect(send(broken)).rejects.toThrow('gone')
+    expect(await client.send(new ListPartsCommand({ Bucket, Key: 'cut', UploadId: id }))).not.toHaveProperty('Parts')
+  })
+
   test('takes streams of known and of unknown length, strings, and nothing', async () => {
     const id = await begin(client, 'bodies')
     const send = (PartNumber: number, Body?: string | Readable, ContentLength?: number) =>

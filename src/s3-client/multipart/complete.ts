@@ -64,7 +64,9 @@ async function completedBefore(
   const { store, input } = call
   const { Key = '', UploadId = '', IfMatch, IfNoneMatch } = input
   const memory = memoryOf(store)
-  const isOpenElsewhere = (await memory.begun(UploadId)) !== undefined
+  const begun = await memory.begun(UploadId)
+  // What is remembered as open may have ended a moment ago, unless it is another key's.
+  const isOpenElsewhere = begun !== undefined && begun.key !== Key
   if (!isUploadId(UploadId) || isOpenElsewhere || memory.ended(UploadId) === 'aborted') throw noSuchUpload(UploadId)
   // After a restart nobody knows how an upload ended; the ETag names its parts, and their order.
   const info = await store.head(Key, signalled(call))
