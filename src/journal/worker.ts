@@ -75,7 +75,7 @@ const outside = {
     }
     if (!poisoned) takeOver()
     if (poisoned) copyForward()
-    else if (!members.share()) {
+    else if (!joined()) {
       members.release()
       throw new HoldfastError(
         'UNAVAILABLE',
@@ -247,8 +247,26 @@ function takeOver(): void {
         { field: 'journal', rule: 'version', outcome: 'rejected' },
       )
     }
-    Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 20 + Math.random() * 80)
+    pause()
   }
+}
+
+/** How long whoever opens waits for another that has the directory alone: longer than taking over a journal is, not as long as verifying one. */
+const joinMs = 1_000
+
+/** One of those that have the directory open, from now on. False: somebody has it alone, and for longer. */
+function joined(): boolean {
+  const end = Date.now() + joinMs
+  while (!members.share()) {
+    if (Date.now() > end) return false
+    pause()
+  }
+  return true
+}
+
+/** In this thread nothing else is to be done meanwhile. */
+function pause(): void {
+  Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 20 + Math.random() * 80)
 }
 
 /** What the page cache shows may not be what the disk has: the journal is read once more and written to a new file, fsynced, and swapped in. */
