@@ -102,9 +102,11 @@ describe('multer-s3, unchanged, on the wrapped client', () => {
     const { status, file } = await post(server, 'huge.bin', Buffer.concat([first, second, first]))
     expect({ status, file }).toMatchObject({ status: 400, file: { message: 'File too large' } })
     const left = async () => (await shop.client.send(new ListObjectsV2Command({ Bucket }))).KeyCount
-    await expect.poll(left).toBe(0)
+    await expect.poll(left, { timeout: 10_000 }).toBe(0)
     await expect
-      .poll(async () => (await shop.client.send(new ListMultipartUploadsCommand({ Bucket }))).Uploads)
+      .poll(async () => (await shop.client.send(new ListMultipartUploadsCommand({ Bucket }))).Uploads, {
+        timeout: 10_000,
+      })
       .toBeUndefined()
   })
 })

@@ -92,7 +92,9 @@ test('lib-storage aborted in the middle leaves nothing behind', async () => {
   await expect(done).rejects.toMatchObject({ name: 'AbortError' })
   body.end()
   await expect
-    .poll(async () => (await shop.client.send(new ListMultipartUploadsCommand({ Bucket }))).Uploads)
+    .poll(async () => (await shop.client.send(new ListMultipartUploadsCommand({ Bucket }))).Uploads, {
+      timeout: 10_000,
+    })
     .toBeUndefined()
   await shop.up()
   expect(await refusal(shop.client.send(new HeadObjectCommand({ Bucket, Key: 'aborted' })))).toBe('NotFound 404')
