@@ -13,7 +13,7 @@ export interface ListedPart {
 }
 
 /** Every part but the last has at least 5 MiB (https://docs.aws.amazon.com/AmazonS3/latest/userguide/qfacts.html). */
-export const smallestPartBytes = 5_242_880
+const smallestPartBytes = 5_242_880
 export const mostParts = 10_000
 
 /** The parts in the input of Complete. MalformedXML, as S3 says it of the document that they are sent in. */
@@ -59,7 +59,7 @@ export function checkListed(listed: readonly ListedPart[], upload: OpenUpload): 
   }
 }
 
-export function invalidPart(id: string, { number, etag }: ListedPart): Error {
+function invalidPart(id: string, { number, etag }: ListedPart): Error {
   return refused('InvalidPart', { UploadId: id, PartNumber: number, ETag: etag })
 }
 
