@@ -49,8 +49,8 @@ const systemPorts: Ports = { disk: nodeDisk, clock: systemClock, random: systemR
  * remedy.
  *
  * Rejects only for the machine's and the caller's own faults: INVALID with the option's name as `field` (`directory`: `permissions`,
- * `filesystem`, `open` …; `journal`/`version`), CORRUPT (`journal`, `directory`), NO_SPACE for a new directory on a full disk, UNSUPPORTED,
- * TypeError where a provider is none.
+ * `filesystem`, `open` …; `journal`/`version`), UNAVAILABLE `journal`/`version` (a process of an older version has it open: close that one
+ * first), CORRUPT (`journal`, `directory`), NO_SPACE for a new directory on a full disk, UNSUPPORTED, TypeError where a provider is none.
  */
 export function openHoldfast(options: HoldfastOptions): Promise<Holdfast> {
   return openWith(options, systemPorts)

@@ -35,8 +35,8 @@ import {
 /** Newest writes that are looked through for fresh ones, before the backlog. */
 const freshWindow = 256
 const freshMs = 10_000
-/** Writes whose lists of parts are kept in memory. */
-const keptLists = 32
+/** Parts of writes in as many rows are kept in memory: a few megabytes. */
+const keptParts = 30_000
 
 /** Nothing that is a key sorts after two of the last code point. */
 function endOf(prefix: string): string {
@@ -134,6 +134,7 @@ export function look(database: Database) {
   )
 
   const lists = new Map<number, PartList>()
+  let listed = 0
   /** Ten thousand rows, and needed at each look at the write, but they never change as long as it is there. */
   const listOf = ({ seq, parts }: WriteRecord): PartList | undefined => {
     if (parts === null) return undefined
@@ -143,9 +144,13 @@ export function look(database: Database) {
     const list = { parts: rows, sum: listSum(rows) }
     // The write may have ended since its row was read, and its parts with it: that is no damage.
     if (list.sum !== parts && writeOf.get(seq)?.parts !== parts) return { parts: rows, sum: parts }
-    const [oldest] = lists.keys()
-    if (lists.size >= keptLists && oldest !== undefined) lists.delete(oldest)
     lists.set(seq, list)
+    listed += rows.length
+    for (const [oldest, { parts: dropped }] of lists) {
+      if (listed <= keptParts || oldest === seq) break
+      lists.delete(oldest)
+      listed -= dropped.length
+    }
     return list
   }
   const full = (row: WriteRecord): WriteRow => asWrite(row, replicasOf.all(row.seq), listOf(row))

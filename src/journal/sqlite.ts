@@ -34,7 +34,8 @@ export interface OpenedJournal {
 
 /**
  * Opens the journal of a directory: SQLite, written by a worker thread. Rejects with INVALID journal/version, CORRUPT journal/damaged or
- * directory/poisoned (another process has it open after a failed write), UNSUPPORTED where this SQLite cannot keep the promise.
+ * directory/poisoned (another process has it open after a failed write), UNAVAILABLE journal/version (a process of an older version still has
+ * open what this one would take over; waited for 5 s), UNSUPPORTED where this SQLite cannot keep the promise.
  */
 export async function openJournal(options: JournalOptions): Promise<OpenedJournal> {
   const writer = startWriter(options)

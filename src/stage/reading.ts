@@ -41,7 +41,8 @@ export function fileSource(disk: Disk, paths: readonly string[], size: number, d
 
 /**
  * A body in several files as one source: what they have one after the other. Each is opened when its turn comes, and compared by itself as that of
- * `fileSource` is; readings of this one source share what they have found. Throws as `fileSource` does, of the file that is to blame.
+ * `fileSource` is; readings of this one source share what they have found. Throws as `fileSource` does, of the file that is to blame. A reading keeps only
+ * the file that it is at: of a body that is released meanwhile, the rest is `missing`.
  */
 export function partsSource(
   disk: Disk,
