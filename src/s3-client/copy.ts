@@ -41,12 +41,13 @@ export async function copyObject(call: Copying): Promise<CopyObjectCommandOutput
       settings.relax,
     )
     const condition = await conditionOf(call, key, input)
-    const algorithm = input.ChecksumAlgorithm ?? source.info.checksum?.algorithm
+    // As S3: that of the source, or one of its own.
+    const algorithm = input.ChecksumAlgorithm ?? source.info.checksum?.algorithm ?? 'CRC64NVME'
     const options = {
       ...features,
       ...signalled(call),
       ...(condition === undefined ? {} : { if: condition }),
-      ...(algorithm === undefined ? {} : { checksum: { algorithm: algorithm as 'CRC32' } }),
+      checksum: { algorithm: algorithm as 'CRC32' },
       inOnePiece: true,
     }
     const { size, crc32c } = source.info

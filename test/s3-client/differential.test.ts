@@ -29,7 +29,7 @@ test('a wrapped client answers as a plain one, call by call, from local disk or 
     },
   })
   expect(found.differences.join('\n'), again).toBe('')
-  if (calls >= 450) expect([...found.counts.keys()].filter(kind => kind.endsWith('answered')).length).toBe(16)
+  if (calls >= 400) expect([...found.counts.keys()].filter(kind => kind.endsWith('answered')).length).toBe(16)
 
   await store.drain()
   const atRest = await differencesAtRest(bucket, { plain: clients.plain, wrapped: primary })

@@ -5,6 +5,7 @@ import { type Equal, privateOnly } from '../../src/providers/features.ts'
 import { gcsEquals } from '../../src/providers/gcs/features.ts'
 import { featureHeaders } from '../../src/providers/s3/features.ts'
 import type { FieldRow, FieldRows } from '../../src/s3-client/fields/row.ts'
+import { intended } from './differential/compare.ts'
 import { type Decision, commands } from '../../src/s3-client/commands.ts'
 import { fields } from '../../src/s3-client/fields.ts'
 
@@ -36,6 +37,19 @@ export function fieldsPage(): string {
     ...Object.entries(commands).flatMap(([name, decision]) => otherRow(name, decision)),
     '',
     `Every other command of the SDK (${Object.values(commands).filter(touchesNothing).length} of them) touches no object and passes as it is.`,
+    '',
+    '## What differs in answers',
+    '',
+    'Some hundred random calls at a time are made with a plain client and with a wrapped one, and compared field by field, errors included. They differ in this alone:',
+    '',
+    '| | Commands | |',
+    '|---|---|---|',
+    ...intended.map(
+      ({ name, why, commands: of }) => `| ${capital(name)} | ${of?.map(code).join(', ') ?? 'all'} | ${why} |`,
+    ),
+    '',
+    'Not compared, and different: keys with a `.` or `..` segment are refused (InvalidArgument), since addresses lose them on their way; metadata beyond ASCII comes back as it',
+    'was given; onto itself, CopyObject may change nothing but access rights, encryption or tags, for which S3 has commands that are refused here.',
   ].join('\n')}\n`
 }
 

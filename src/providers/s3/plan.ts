@@ -7,7 +7,7 @@ const mebibyte = 2 ** 20
 /** https://docs.aws.amazon.com/AmazonS3/latest/userguide/qfacts.html: 10,000 parts; some are kept in hand. */
 const mostPlannedParts = 9_000
 const mostParts = 10_000
-/** Of every part but the last; same page. */
+/** Of every part but the last, which may even be empty; same page. */
 const leastPartBytes = 5 * mebibyte
 /** Of a part, and of an object that comes in one request; same page. */
 const mostRequestBytes = 5 * 2 ** 30
@@ -45,13 +45,11 @@ function isTaken(runs: readonly PartRun[], size: number, equalParts: boolean): b
   const count = runs.reduce((sum, run) => sum + run.count, 0)
   const bytes = runs.reduce((sum, run) => sum + run.count * run.bytes, 0)
   if (bytes !== size || count > mostParts) return false
-  // Nothing at all is one part, which S3 takes as the last.
-  if (size === 0) return count === 1
   const last = runs.at(-1)
   const others = last?.count === 1 ? runs.slice(0, -1) : runs
   const areEqual = others.length <= 1 && (last?.bytes ?? 0) <= (others[0]?.bytes ?? Number.POSITIVE_INFINITY)
   return (
-    runs.every(run => run.bytes > 0 && run.bytes <= mostRequestBytes) &&
+    runs.every(run => run.bytes <= mostRequestBytes) &&
     others.every(run => run.bytes >= leastPartBytes) &&
     (areEqual || !equalParts)
   )

@@ -25,7 +25,7 @@ const kinds: readonly (readonly [weight: number, make: (world: World) => Call])[
   [3, uploadPartCopy],
   [3, listParts],
   [5, completeMultipartUpload],
-  [1, abortMultipartUpload],
+  [2, abortMultipartUpload],
 ]
 
 /** The next call: valid as far as the SDK checks it, which the service may still refuse. */

@@ -11,7 +11,15 @@ const headers = (chance: Chance): Record<string, unknown> => ({
     ContentDisposition: [20, () => 'attachment; filename="a b.jpg"'],
     ContentEncoding: [10, () => chance.one(['gzip', 'br'])],
     ContentLanguage: [10, () => 'de-AT'],
-    Metadata: [35, () => ({ Owner: 'me', 'x-y': 'a  b', ...(chance.percent(30) ? { empty: '' } : {}) })],
+    Metadata: [
+      35,
+      () =>
+        chance.weighted<object>([
+          [20, { Owner: 'me', 'x-y': 'a  b' }],
+          [10, { empty: '' }],
+          [5, {}],
+        ]),
+    ],
   }),
 })
 
@@ -80,7 +88,7 @@ export function bodyOf(chance: Chance, bytes: Buffer): () => unknown {
 
 export function putObject(world: World): Call {
   const { chance, bucket: Bucket } = world
-  const Key = someKey(world)
+  const Key = chance.percent(1) ? 'ä'.repeat(513) : someKey(world)
   const bytes = chance.bytes(
     chance.weighted([
       [2, 0],
@@ -94,12 +102,14 @@ export function putObject(world: World): Call {
   const made = form()
   const isStream = made instanceof Readable
   const actual = typeof made === 'string' ? Buffer.from(made) : bytes
-  const rest = {
-    ...attributes(world),
-    ...(isStream ? { ContentLength: actual.length } : {}),
-    // One thing wrong at a time: which S3 looks at first is not said.
-    ...(chance.percent(65) ? claims(chance, actual) : condition(world, Key)),
-  }
+  // One thing wrong at a time: which S3 looks at first is not said.
+  const rest = chance.percent(1)
+    ? { Metadata: { large: 'x'.repeat(2_100) } }
+    : {
+        ...attributes(world),
+        ...(isStream ? { ContentLength: actual.length } : {}),
+        ...(chance.percent(65) ? claims(chance, actual) : condition(world, Key)),
+      }
   return { command: 'PutObject', input: () => ({ Bucket, Key, Body: form(), ...rest }), learn: wrote(world, Key) }
 }
 
@@ -205,7 +215,8 @@ export function deleteObjects(world: World): Call {
   // Each key once: in which order they go is not said.
   const chosen = new Set(Array.from({ length: 1 + chance.below(4) }, () => someKey(world)))
   const Objects = [...chosen].map(Key => ({ Key, ...maybe(chance, { ETag: [15, () => someEtag(world, Key)] }) }))
-  const Delete = { Objects, ...maybe(chance, { Quiet: [30, () => true] }) }
+  const none = chance.percent(4)
+  const Delete = { Objects: none ? [] : Objects, ...maybe(chance, { Quiet: [30, () => true] }) }
   return {
     command: 'DeleteObjects',
     input: () => ({ Bucket, Delete }),

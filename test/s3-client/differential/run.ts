@@ -1,7 +1,7 @@
 import * as sdk from '@aws-sdk/client-s3'
 import { nextCall } from './calls.ts'
 import { chanceOf } from './chance.ts'
-import { differences, outcomeOf, shown } from './compare.ts'
+import { differences, isPlain, outcomeOf, shown } from './compare.ts'
 import { type Both, type Call, newWorld } from './world.ts'
 
 export interface Run {
@@ -15,6 +15,9 @@ export interface Run {
   readonly between?: (chance: { percent(times: number): boolean }) => Promise<void>
 }
 
+/** As many as there are rows of fields. */
+const commandsInAll = 16
+
 /** What was found: how often each command was answered and refused, and every difference with the call that led to it. */
 export interface Found {
   readonly counts: ReadonlyMap<string, number>
@@ -27,10 +30,11 @@ export async function runBoth({ bucket, clients, seed, calls, withFeatures = tru
   const world = newWorld(bucket, chance, withFeatures)
   const counts = new Map<string, number>()
   const found: string[] = []
-  for (let turn = 0; turn < calls; turn++) {
+  const answered = (): number => [...counts.keys()].filter(kind => kind.endsWith(' answered')).length
+  for (let turn = 0; turn < calls || (calls >= 400 && turn < 2 * calls && answered() < commandsInAll); turn++) {
     const call = nextCall(world)
     const plain = await outcomeOf(() => clients.plain.send(commandOf(call, 'plain')))
-    const wrapped = await outcomeOf(() => clients.wrapped.send(commandOf(call, 'wrapped')))
+    const wrapped = await outcomeOf(() => clients.wrapped.send(commandOf(call, 'wrapped', frozen)))
     const kind = `${call.command} ${plain.error === undefined ? 'answered' : String(plain.error['name'])}`
     counts.set(kind, (counts.get(kind) ?? 0) + 1)
     for (const line of differences(call.command, { plain, wrapped }, call.input('plain'))) {
@@ -44,8 +48,21 @@ export async function runBoth({ bucket, clients, seed, calls, withFeatures = tru
   return { counts, differences: found }
 }
 
-function commandOf({ command, input }: Call, side: 'plain' | 'wrapped'): sdk.PutObjectCommand {
+/** `as`: what becomes of the input before it is given to the command. */
+function commandOf(
+  { command, input }: Call,
+  side: 'plain' | 'wrapped',
+  as: (input: object) => object = same => same,
+): sdk.PutObjectCommand {
   const Command = (sdk as unknown as Record<string, new (input: object) => sdk.PutObjectCommand>)[`${command}Command`]
   if (Command === undefined) throw new Error(`the SDK has no ${command}`)
-  return new Command(input(side))
+  return new Command(as(input(side)))
+}
+
+/** What is the app's stays as it was: writing to it throws. Bodies are read, and stay as they are. */
+function frozen<Value extends object>(value: Value): Value {
+  for (const each of Object.values(value) as unknown[]) {
+    if (Array.isArray(each) || (isPlain(each) && Object.getPrototypeOf(each) === Object.prototype)) frozen(each)
+  }
+  return Object.freeze(value)
 }

@@ -52,6 +52,7 @@ export const keys = [
   'dir/sub/日本.jpg',
   'dir/sub/x~(1)!*',
   'zz',
+  '/lead//twice/',
   '😀',
 ] as const
 
