@@ -37,7 +37,9 @@ export const CopyObject: FieldRows = {
   ChecksumAlgorithm: algorithm('Computed of the copy. Without: that of the source.'),
   ...writeConditions,
   ...features,
-  TaggingDirective: handled('As S3: COPY (default) keeps the tags of the source, REPLACE those of the call.'),
+  TaggingDirective: handled(
+    'As S3: COPY (default) takes the tags from the source, REPLACE those of the call. Unless it is on local disk the source’s own bucket is asked for its tags, and has to be up (ServiceUnavailable), unless `relax` names Tagging.',
+  ),
   AnnotationDirective: {
     kind: 'handled',
     note: 'EXCLUDE is what happens, also without it: annotations belong to one service and are not mirrored.',

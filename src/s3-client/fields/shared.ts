@@ -40,7 +40,9 @@ export const content: FieldRows = {
   ContentDisposition: handled('Kept at every provider.'),
   ContentEncoding: handled('Kept at every provider; the bytes are stored as they come.'),
   ContentLanguage: handled('Kept at every provider.'),
-  ContentType: handled('Kept at every provider. Without: `application/octet-stream`, as S3.'),
+  ContentType: handled(
+    'Kept at every provider. Without: `application/octet-stream` with a body, as the SDK sends it, else `binary/octet-stream`, as S3.',
+  ),
   Metadata: handled(
     'Kept at every provider; names in lower case. At most what fits beside Holdfast’s own entry (about 1.8 KB).',
   ),
@@ -123,7 +125,7 @@ export const writeConditions: FieldRows = {
 /** Where a copy comes from, and under which conditions. */
 export const copySource: FieldRows = {
   CopySource: handled(
-    '`bucket/key`, of a bucket that has a store here. Another bucket, or a `?versionId=`, is refused: the journal could not promise what it cannot read again.',
+    '`bucket/key`: read through its store where it has one, else by the plain client. A `?versionId=` is refused: versions are kept by one bucket.',
   ),
   CopySourceIfMatch: handled('Compared with the source: PreconditionFailed.'),
   CopySourceIfNoneMatch: handled('Compared with the source: PreconditionFailed.'),

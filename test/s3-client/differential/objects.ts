@@ -103,11 +103,12 @@ export function putObject(world: World): Call {
   const isStream = made instanceof Readable
   const actual = typeof made === 'string' ? Buffer.from(made) : bytes
   // One thing wrong at a time: which S3 looks at first is not said.
+  const length = isStream ? { ContentLength: actual.length } : {}
   const rest = chance.percent(1)
-    ? { Metadata: { large: 'x'.repeat(2_100) } }
+    ? { ...length, Metadata: { large: 'x'.repeat(2_100) } }
     : {
+        ...length,
         ...attributes(world),
-        ...(isStream ? { ContentLength: actual.length } : {}),
         ...(chance.percent(65) ? claims(chance, actual) : condition(world, Key)),
       }
   return { command: 'PutObject', input: () => ({ Bucket, Key, Body: form(), ...rest }), learn: wrote(world, Key) }
