@@ -2,29 +2,32 @@ import type { S3Client } from '@aws-sdk/client-s3'
 import { invalid } from '../core/errors.ts'
 import type { Holdfast } from '../index.ts'
 import type { Settings } from './handler.ts'
-import { redirected } from './redirect.ts'
+import { redirected, type Wrapped } from './redirect.ts'
 import { type SendOptions, signalOf } from './signal.ts'
 import type { Command } from './stack.ts'
 
-/** What each wrapped client was wrapped with, those inside it included. */
-const wrapped = new WeakMap<object, ReadonlyMap<string, Holdfast>>()
+/** Of wrapped clients: what they wrap, and for which buckets. */
+const wrapped = new WeakMap<object, { readonly client: S3Client; readonly buckets: ReadonlyMap<string, Wrapped> }>()
 
 /**
  * A proxy with a `send` of its own. Everything else is the client's: read from it, set on it; and what calls `this.send`, as methods of aggregated
- * clients do, calls ours.
+ * clients do, calls ours. Of a client that is wrapped already: the one within, with these buckets more.
  */
 export function wrap<Client extends S3Client>(
-  client: Client,
+  given: Client,
   stores: ReadonlyMap<string, Holdfast>,
   settings: Settings,
 ): Client {
-  const inner = wrapped.get(client) ?? new Map<string, Holdfast>()
+  const inner = wrapped.get(given)
+  const client = (inner?.client ?? given) as Client
+  const buckets = new Map(inner?.buckets)
   for (const [bucket, store] of stores) {
-    const before = inner.get(bucket)
-    if (before === undefined || before === store) continue
-    throw invalid('buckets', 'taken', `the client has another store for ${bucket} already`)
+    const before = buckets.get(bucket)?.store
+    if (before !== undefined && before !== store) {
+      throw invalid('buckets', 'taken', `the client has another store for ${bucket} already`)
+    }
+    buckets.set(bucket, { store, settings })
   }
-  const all = new Map([...inner, ...stores])
 
   const sendHere = (command: unknown, optionsOrCallback?: unknown, callback?: unknown): unknown => {
     const send = client.send as unknown as (...given: readonly unknown[]) => unknown
@@ -34,7 +37,7 @@ export function wrap<Client extends S3Client>(
     const options = (isCallback ? undefined : optionsOrCallback) ?? {}
     const answerTo = isCallback ? optionsOrCallback : callback
     const signal = signalOf(options as SendOptions)
-    const ours = redirected(command, { client, stores, storeOf: bucket => all.get(bucket), settings, signal })
+    const ours = redirected(command, { client, buckets, signal })
     return answerTo === undefined ? send.call(client, ours, options) : send.call(client, ours, options, answerTo)
   }
 
@@ -51,7 +54,7 @@ export function wrap<Client extends S3Client>(
       return name === 'send' || Reflect.deleteProperty(target, name)
     },
   })
-  wrapped.set(proxy, all)
+  wrapped.set(proxy, { client, buckets })
   return proxy
 }
 

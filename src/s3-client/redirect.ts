@@ -14,12 +14,14 @@ import type { Command, Middleware, Next, Stack } from './stack.ts'
 /** What one `send` knows. */
 export interface Sending {
   readonly client: S3Client
-  /** Of this wrapping. */
-  readonly stores: ReadonlyMap<string, Holdfast>
-  /** Of all wrappings of the client. */
-  readonly storeOf: (bucket: string) => Holdfast | undefined
-  readonly settings: Settings
+  readonly buckets: ReadonlyMap<string, Wrapped>
   readonly signal: AbortSignal | undefined
+}
+
+/** A bucket's store, and the options that it was wrapped with. */
+export interface Wrapped {
+  readonly store: Holdfast
+  readonly settings: Settings
 }
 
 /**
@@ -75,34 +77,33 @@ function answerer(
   sending: Sending,
   pass: Next,
 ): (() => Promise<object>) | undefined {
-  const { Bucket: bucket, CopySource: from } = input
-  const store = typeof bucket === 'string' ? sending.stores.get(bucket) : undefined
-  const { client, storeOf, settings, signal } = sending
+  const { Bucket: bucket, CopySource } = input
+  const { client, buckets, signal } = sending
+  const own = typeof bucket === 'string' ? buckets.get(bucket) : undefined
   const next = async (): Promise<object> => (await pass({ input })).output
   const call = {
     command: name,
     input: given(input),
-    settings,
     config: client.config,
     signal,
-    storeOf,
+    storeOf: (name: string) => buckets.get(name)?.store,
     plain: sendPlain(client, signal),
     next,
   }
 
-  if (store === undefined) {
+  if (own === undefined) {
     const copyOut = Object.hasOwn(copiesOut, name) ? copiesOut[name] : undefined
-    const source = copyOut === undefined ? undefined : sourceOf(from)
-    const sourceStore = source === undefined ? undefined : sending.stores.get(source.bucket)
-    if (copyOut === undefined || sourceStore === undefined) return undefined
-    return () => copyOut({ ...call, store: sourceStore, bucket: bucket as string })
+    const source = copyOut === undefined ? undefined : sourceOf(CopySource)
+    const from = source === undefined ? undefined : buckets.get(source.bucket)
+    if (copyOut === undefined || from === undefined) return undefined
+    return () => copyOut({ ...call, ...from, bucket: bucket as string })
   }
   const decision = decide(name, 'Key' in input)
   if (decision.go === 'pass') return undefined
   return async () => {
     if (decision.go === 'refused')
       throw notImplemented(`${name} on the bucket ${String(bucket)} is refused: ${decision.why}`)
-    return await handle(decision.command, command, { ...call, store, bucket: bucket as string })
+    return await handle(decision.command, command, { ...call, ...own, bucket: bucket as string })
   }
 }
 
