@@ -23,6 +23,7 @@ export const eventNames: readonly (keyof HoldfastEvents)[] = [
   'failover',
   'corrupt',
   'stale',
+  'partial',
   'ahead',
   'repair',
   'poisoned',

@@ -57,7 +57,7 @@ export interface Holdfast extends AsyncDisposable {
   copy(from: string, to: string, options?: PutOptions): Promise<PutReceipt>
   /**
    * Keys in UTF-8 byte order, with what this directory has not replicated yet laid over a provider's listing; a page is read when it is asked
-   * for. Throws UNAVAILABLE where no provider lists, at the entry where it happens. Leaving the loop ends the requests.
+   * for. Throws UNAVAILABLE where no provider lists (see `whenUnreachable`), at the entry where it happens. Leaving the loop ends the requests.
    */
   list(options?: ListOptions): AsyncIterable<ListEntry>
   /**

@@ -2,9 +2,10 @@ import { HoldfastError } from '../core/errors.ts'
 import { withLimits } from '../core/guard.ts'
 import { compareKeys } from '../core/key.ts'
 import type { ListRequest } from '../core/provider.ts'
+import { listedAlone } from './alone.ts'
 import { asError, enter } from './enter.ts'
 import { merged } from './merge.ts'
-import type { ListEntry, ReadDeps, ReadProvider } from './types.ts'
+import type { ListEntry, ListQuestion, ReadDeps, ReadProvider } from './types.ts'
 
 /** How often one listing goes on elsewhere. */
 const mostBreaks = 64
@@ -14,22 +15,28 @@ const longestWaitMs = 500
 
 /**
  * The listing of the first provider that answers. When it breaks, the next one goes on after the last entry that was given; the break shows
- * only in time. UNAVAILABLE when nobody can go on.
+ * only in time. UNAVAILABLE when nobody can go on: what was given is never ended as if it were all.
  */
-export async function* list(deps: ReadDeps, request: ListRequest, signal: AbortSignal): AsyncIterable<ListEntry> {
+export async function* list(deps: ReadDeps, question: ListQuestion, signal: AbortSignal): AsyncIterable<ListEntry> {
   const { options, providers } = deps
+  const { whenUnreachable, ...request } = question
   const patientMs = Math.max(options.firstByteMs, options.idleMs)
   let startAfter = request.startAfter
   let lastPrefix: string | undefined
   let breaksLeft = mostBreaks
   let failures = new Map<ReadProvider, HoldfastError>()
   let round = 0
+  let hasBegun = false
 
   signal.throwIfAborted()
   while (true) {
     const at = providers.find(each => !failures.has(each))
     if (at === undefined) {
-      if (++round === rounds || breaksLeft <= 0) throw nobody(request, [...failures.values()])
+      if (++round === rounds || breaksLeft <= 0) {
+        const error = nobody(request, [...failures.values()])
+        if (whenUnreachable !== 'local' || hasBegun) throw error
+        return yield* aloneOr(deps, request, error)
+      }
       await deps.clock.sleep(deps.random.number() * longestWaitMs, signal)
       failures = new Map()
       continue
@@ -48,6 +55,7 @@ export async function* list(deps: ReadDeps, request: ListRequest, signal: AbortS
         lastPrefix = entry.type === 'prefix' ? entry.prefix : undefined
         startAfter = later(startAfter, entry.type === 'prefix' ? entry.prefix : entry.key)
         round = 0
+        hasBegun = true
         yield entry
       }
       return
@@ -57,6 +65,16 @@ export async function* list(deps: ReadDeps, request: ListRequest, signal: AbortS
       breaksLeft--
     }
   }
+}
+
+/** What this directory has of its own; the error, where that is nothing: an empty listing would be a lie. */
+function* aloneOr(deps: ReadDeps, request: ListRequest, error: HoldfastError): Iterable<ListEntry> {
+  let count = 0
+  for (const entry of listedAlone(deps.journal, request)) {
+    if (count++ === 0) deps.emit('partial', { prefix: request.prefix, error })
+    yield entry
+  }
+  if (count === 0) throw error
 }
 
 /** One provider's part of the listing. The breaker hears of it at its end. */

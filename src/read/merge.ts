@@ -134,7 +134,7 @@ function compareNames(a: string | undefined, b: string | undefined): number {
   return compareKeys(a, b)
 }
 
-function owed({ key, size, version, etag, storageClass }: OpenKey): ListEntry {
+export function owed({ key, size, version, etag, storageClass }: OpenKey): ListEntry {
   const shown = { type: 'object' as const, key, size, modifiedAt: new Date(versionTime(version)), etag, version }
   return storageClass === undefined ? shown : { ...shown, storageClass }
 }

@@ -24,7 +24,12 @@ export interface Reader {
   /** As `get`, without the body. */
   head(key: string, signal: AbortSignal | undefined): Promise<ObjectInfo | undefined>
   /** One healthy provider's listing with what this directory owes it laid over; UTF-8 byte order; `.holdfast/` is hidden. */
-  list(request: ListRequest, signal: AbortSignal | undefined): AsyncIterable<ListEntry>
+  list(request: ListQuestion, signal: AbortSignal | undefined): AsyncIterable<ListEntry>
+}
+
+export interface ListQuestion extends ListRequest {
+  /** When no provider can list from the beginning on: 'local' lists what this directory has not seen on every provider yet. Default 'fail'. */
+  readonly whenUnreachable?: 'fail' | 'local'
 }
 
 /** What is known of an object without its body: the same, whoever answers. */
@@ -93,8 +98,10 @@ export type ListEntry =
       readonly version?: string
       /** In S3's words, where a provider that speaks S3 says it. */
       readonly storageClass?: string
+      /** No provider could be asked: there may be more, and newer. Only with `whenUnreachable: 'local'`. */
+      readonly partial?: true
     }
-  | { readonly type: 'prefix'; readonly prefix: string }
+  | { readonly type: 'prefix'; readonly prefix: string; readonly partial?: true }
 
 export interface ReadOptions {
   /** Until the next provider is asked, ms. */
@@ -158,6 +165,8 @@ export interface ReadEvents {
   corrupt: { readonly key: string; readonly version: Version; readonly from: string }
   /** Served although there is, or may be, something newer. */
   stale: { readonly key: string; readonly version: Version; readonly from: string }
+  /** A listing had only what this directory has not seen on every provider yet: none could be asked. */
+  partial: { readonly prefix: string; readonly error: HoldfastError }
   /** An object is stamped too far ahead of its provider's clock to be followed. */
   ahead: { readonly key: string; readonly version: Version; readonly provider: string }
 }

@@ -88,6 +88,7 @@ describe('listings', () => {
     'a delimiter that is no text': [{ delimiter: /x/ }, 'delimiter', 'type'],
     'a delimiter with an unpaired surrogate': [{ delimiter: '\udc00' }, 'delimiter', 'unicode'],
     'a place to start that is no text': [{ startAfter: ['a'] }, 'startAfter', 'type'],
+    'an outage that is answered otherwise': [{ whenUnreachable: 'nothing' }, 'whenUnreachable', 'value'],
     'a limit, which listings do not have': [{ limit: 0 }, 'limit', 'unknown'],
     'a cursor, which listings do not have': [{ cursor: 'x' }, 'cursor', 'unknown'],
     'a misspelt name': [{ startafter: 'x' }, 'startafter', 'unknown'],
@@ -99,11 +100,17 @@ describe('listings', () => {
   }
 
   test('nothing given is everything', () => {
-    expect(checkList(undefined)).toEqual({ prefix: '', delimiter: '', startAfter: '', signal: undefined })
+    expect(checkList(undefined)).toEqual({
+      prefix: '',
+      delimiter: '',
+      startAfter: '',
+      whenUnreachable: 'fail',
+      signal: undefined,
+    })
   })
 
   test('what is given is taken', () => {
-    const given = { prefix: 'a/', delimiter: '/', startAfter: 'a/b' }
+    const given = { prefix: 'a/', delimiter: '/', startAfter: 'a/b', whenUnreachable: 'local' }
     expect(checkList(given)).toEqual({ ...given, signal: undefined })
   })
 })

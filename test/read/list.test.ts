@@ -6,14 +6,14 @@ import { compareKeys, markerKey } from '../../src/core/key.ts'
 import type { ListRequest, RemoteEntry } from '../../src/core/provider.ts'
 import { versionTime } from '../../src/core/version.ts'
 import type { ReplicaRow } from '../../src/journal/contract.ts'
-import type { ListEntry } from '../../src/read/types.ts'
+import type { ListEntry, ListQuestion } from '../../src/read/types.ts'
 import { outage } from '../../src/testing/faulty/rules.ts'
 import { settle } from '../core/time.ts'
 import { row, version, type World, world } from './world.ts'
 
 const everything: ListRequest = { prefix: '', delimiter: '', startAfter: '' }
 
-async function listed(w: World, request: Partial<ListRequest> = {}, signal?: AbortSignal): Promise<ListEntry[]> {
+async function listed(w: World, request: Partial<ListQuestion> = {}, signal?: AbortSignal): Promise<ListEntry[]> {
   const entries: ListEntry[] = []
   const reading = (async () => {
     for await (const entry of w.reader.list({ ...everything, ...request }, signal)) entries.push(entry)
@@ -22,7 +22,7 @@ async function listed(w: World, request: Partial<ListRequest> = {}, signal?: Abo
   return entries
 }
 
-async function names(w: World, request: Partial<ListRequest> = {}): Promise<string[]> {
+async function names(w: World, request: Partial<ListQuestion> = {}): Promise<string[]> {
   return (await listed(w, request)).map(nameOf)
 }
 
@@ -340,4 +340,39 @@ test('a key that is asked for, because the listing was late, is shown as its hea
       modifiedAt: new Date(versionTime(version(5))),
     },
   ])
+})
+
+test('with nobody to ask, a listing may say what is here: marked, told as an event, and never nothing', async () => {
+  const w = await filled(['there'])
+  for (const place of w.places) place.faults.rules = [{ fault: outage }]
+  for (const key of ['a', 'b/1', 'b/2', 'c']) w.know(key, { open: row({ key, n: 2, body: key }) })
+  w.know('gone/1', { open: row({ key: 'gone/1', n: 3, kind: 'delete' }) })
+  const partial = true
+  expect(await listed(w, { whenUnreachable: 'local', delimiter: '/' })).toMatchObject([
+    { type: 'object', key: 'a', size: 1, etag: digestsOf(Buffer.from('a')).md5, partial },
+    { type: 'prefix', prefix: 'b/', partial },
+    { type: 'object', key: 'c', partial },
+  ])
+  expect(w.events).toContainEqual(expect.objectContaining({ event: 'partial', prefix: '' }))
+  expect(await names(w, { whenUnreachable: 'local', prefix: 'b/', startAfter: 'b/1' })).toEqual(['b/2'])
+  for (const prefix of ['d', 'gone/']) {
+    await expect(listed(w, { whenUnreachable: 'local', prefix })).rejects.toMatchObject({ code: 'UNAVAILABLE' })
+  }
+  await expect(listed(w)).rejects.toMatchObject({ code: 'UNAVAILABLE' })
+})
+
+test('a listing that a provider began is never ended with what is here', async () => {
+  const w = await filled(['a', 'b', 'c'])
+  w.know('z', { open: row({ key: 'z', n: 2, body: 'z' }) })
+  const { list } = w.first.inner
+  Object.assign(w.first.inner, {
+    async *list(request: ListRequest, signal: AbortSignal): AsyncIterable<RemoteEntry> {
+      for await (const found of list(request, signal)) {
+        yield found
+        for (const place of w.places) place.faults.rules = [{ fault: outage }]
+        throw w.first.inner.classify(new Error('cut'))
+      }
+    },
+  })
+  await expect(listed(w, { whenUnreachable: 'local' })).rejects.toMatchObject({ code: 'UNAVAILABLE' })
 })

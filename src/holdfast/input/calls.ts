@@ -36,6 +36,11 @@ export interface ListOptions extends CallOptions {
   readonly delimiter?: string
   /** Entries after it, in UTF-8 byte order. Default: from the beginning. */
   readonly startAfter?: string
+  /**
+   * When no provider can begin the listing: 'fail' (default) rejects with UNAVAILABLE. 'local' lists what this directory has not seen on every provider
+   * yet, each entry marked `partial`, with a `partial` event; where it has nothing of that kind, it rejects too.
+   */
+  readonly whenUnreachable?: 'fail' | 'local'
 }
 
 /** PUT: create-only unless overwrite; the uploader must send `headers`; then `adopt`. GET: from an up provider that holds the newest version. */
@@ -106,16 +111,18 @@ export interface CheckedList {
   readonly prefix: string
   readonly delimiter: string
   readonly startAfter: string
+  readonly whenUnreachable: 'fail' | 'local'
   readonly signal: AbortSignal | undefined
 }
 
-/** INVALID, field the option's name: rule `type`, `unicode` (unpaired surrogates) or `length` (over 4,096 bytes). */
+/** INVALID, field the option's name: rule `type`, `unicode` (unpaired surrogates), `length` (over 4,096 bytes) or `value`. */
 export function checkList(options: unknown): CheckedList {
-  const given = take(options, ['prefix', 'delimiter', 'startAfter', 'signal'], 'list')
+  const given = take(options, ['prefix', 'delimiter', 'startAfter', 'whenUnreachable', 'signal'], 'list')
   return {
     prefix: checkText('prefix', given.prefix),
     delimiter: checkText('delimiter', given.delimiter),
     startAfter: checkText('startAfter', given.startAfter),
+    whenUnreachable: oneOf('whenUnreachable', given.whenUnreachable, ['fail', 'local'], 'fail'),
     signal: checkSignal(given.signal),
   }
 }
