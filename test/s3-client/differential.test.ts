@@ -2,6 +2,7 @@ import { randomInt } from 'node:crypto'
 import { expect, test } from 'vitest'
 import { gcs } from '../../src/providers/gcs.ts'
 import { startLocalGcs } from '../../src/testing/local/gcs/start.ts'
+import type { Intended } from './differential/compare.ts'
 import { differencesAtRest } from './differential/rest.ts'
 import { runBoth } from './differential/run.ts'
 import { bucket, startSides } from './differential/sides.ts'
@@ -41,7 +42,7 @@ test('a client that sends no checksums of its own is answered as without Holdfas
 }, async () => {
   console.log(`differential, WHEN_REQUIRED: HOLDFAST_SEED=${seed}`)
   await using sides = await startSides({ requestChecksumCalculation: 'WHEN_REQUIRED' })
-  const found = await runBoth({ bucket, clients: sides.clients, seed, calls: calls / 3 })
+  const found = await runBoth({ bucket, clients: sides.clients, seed, calls: calls / 4 })
   expect(found.differences.join('\n'), again).toBe('')
 })
 
@@ -55,11 +56,50 @@ test('the answers are those of S3 where the primary is no S3', { timeout: 60_000
     bucket,
     clients,
     seed,
-    calls: calls / 3,
+    calls: calls / 4,
     withFeatures: false,
     between: async chance => {
       if (chance.percent(50)) await store.drain()
     },
   })
   expect(found.differences.join('\n'), again).toBe('')
+})
+
+/** While no cloud can be reached. */
+const inOutage: readonly Intended[] = [
+  {
+    name: 'absence',
+    why: 'That a key is absent, or that nothing is on a page, has to be said by a provider, but for keys that were deleted here: ServiceUnavailable.',
+    when: (_, { plain, wrapped }) => {
+      const { Contents, CommonPrefixes, KeyCount, Marker } = plain.output ?? {}
+      const isEmpty = (KeyCount ?? Marker) !== undefined && Contents === undefined && CommonPrefixes === undefined
+      const isAbsent = isEmpty || ['NoSuchKey', 'NotFound'].some(name => name === plain.error?.['name'])
+      return isAbsent && wrapped.error?.['name'] === 'ServiceUnavailable'
+    },
+    fields: 'all',
+  },
+]
+
+test('with both clouds down from the start, everything without a condition on a write is answered as by S3', {
+  timeout: 90_000,
+}, async () => {
+  console.log(`differential, outage: HOLDFAST_SEED=${seed}`)
+  await using sides = await startSides()
+  const { clients, servers, store } = sides
+  for (const server of [servers.wrapped, servers.secondary]) await server.fault({ fault: { kind: 'reset' } })
+  const found = await runBoth({
+    bucket,
+    clients,
+    seed,
+    calls: calls / 4,
+    withConditions: false,
+    alsoIntended: inOutage,
+  })
+  expect(found.differences.join('\n'), again).toBe('')
+
+  // And when they are back, they have it all.
+  for (const server of [servers.wrapped, servers.secondary]) await server.heal()
+  await store.drain()
+  const atRest = await differencesAtRest(bucket, { plain: clients.plain, wrapped: sides.primary })
+  expect(atRest.join('\n'), again).toBe('')
 })

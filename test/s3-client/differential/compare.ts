@@ -122,8 +122,13 @@ function isOfParts(etag: unknown): boolean {
 }
 
 /** Where two outcomes differ, one line each; none where they are the same but for what is intended. */
-export function differences(command: string, answers: Both<Outcome>, asked: Asked = {}): string[] {
-  const applied = intended.filter(
+export function differences(
+  command: string,
+  answers: Both<Outcome>,
+  asked: Asked = {},
+  among: readonly Intended[] = intended,
+): string[] {
+  const applied = among.filter(
     ({ commands, when }) => (commands?.includes(command) ?? true) && (when?.(asked, answers) ?? true),
   )
   const normal = (outcome: Outcome): unknown => normalised(outcome, applied)

@@ -114,7 +114,8 @@ export function putObject(world: World): Call {
   return { command: 'PutObject', input: () => ({ Bucket, Key, Body: form(), ...rest }), learn: wrote(world, Key) }
 }
 
-function condition(world: World, Key: string): Record<string, unknown> {
+export function condition(world: World, Key: string): Record<string, unknown> {
+  if (!world.withConditions) return {}
   return world.chance.weighted<() => Record<string, unknown>>([
     [3, () => ({})],
     [3, () => ({ IfNoneMatch: '*' })],
@@ -203,7 +204,7 @@ export function getObjectAttributes(world: World): Call {
 export function deleteObject(world: World): Call {
   const { chance, bucket: Bucket } = world
   const Key = someKey(world)
-  const rest = maybe(chance, { IfMatch: [25, () => someEtag(world, Key)] })
+  const rest = maybe(chance, { IfMatch: [world.withConditions ? 25 : 0, () => someEtag(world, Key)] })
   return {
     command: 'DeleteObject',
     input: () => ({ Bucket, Key, ...rest }),
@@ -215,7 +216,10 @@ export function deleteObjects(world: World): Call {
   const { chance, bucket: Bucket } = world
   // Each key once: in which order they go is not said.
   const chosen = new Set(Array.from({ length: 1 + chance.below(4) }, () => someKey(world)))
-  const Objects = [...chosen].map(Key => ({ Key, ...maybe(chance, { ETag: [15, () => someEtag(world, Key)] }) }))
+  const Objects = [...chosen].map(Key => ({
+    Key,
+    ...maybe(chance, { ETag: [world.withConditions ? 15 : 0, () => someEtag(world, Key)] }),
+  }))
   const none = chance.percent(4)
   const Delete = { Objects: none ? [] : Objects, ...maybe(chance, { Quiet: [30, () => true] }) }
   return {

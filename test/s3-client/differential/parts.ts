@@ -157,8 +157,8 @@ export function completeMultipartUpload(world: World): Call {
   const size = large.reduce((sum, [, part]) => sum + part.size, 0)
   const rest = maybe(chance, {
     MpuObjectSize: [10, () => chance.one([size, size, 1])],
-    IfNoneMatch: [8, () => '*'],
-    IfMatch: [6, () => someEtag(world, upload.key)],
+    IfNoneMatch: [world.withConditions ? 8 : 0, () => '*'],
+    IfMatch: [world.withConditions ? 6 : 0, () => someEtag(world, upload.key)],
     ChecksumType: [6, () => chance.one(['COMPOSITE', 'FULL_OBJECT'])],
   })
   return {

@@ -1,7 +1,7 @@
 import * as sdk from '@aws-sdk/client-s3'
 import { nextCall } from './calls.ts'
 import { chanceOf } from './chance.ts'
-import { differences, isPlain, outcomeOf, shown } from './compare.ts'
+import { differences, type Intended, intended, isPlain, outcomeOf, shown } from './compare.ts'
 import { type Both, type Call, newWorld } from './world.ts'
 
 export interface Run {
@@ -11,6 +11,10 @@ export interface Run {
   readonly calls: number
   /** Whether writes have storage classes, tags and the like. Default true. */
   readonly withFeatures?: boolean
+  /** Whether writes and deletes have conditions. Default true. */
+  readonly withConditions?: boolean
+  /** What may differ besides. Default nothing. */
+  readonly alsoIntended?: readonly Intended[]
   /** Between two calls; whether answers come from local disk or from a provider is a matter of this. */
   readonly between?: (chance: { percent(times: number): boolean }) => Promise<void>
 }
@@ -25,9 +29,22 @@ export interface Found {
 }
 
 /** Makes the same calls with both clients, one after the other, and compares every answer. */
-export async function runBoth({ bucket, clients, seed, calls, withFeatures = true, between }: Run): Promise<Found> {
+export async function runBoth({
+  bucket,
+  clients,
+  seed,
+  calls,
+  alsoIntended = [],
+  between,
+  ...kind
+}: Run): Promise<Found> {
   const chance = chanceOf(seed)
-  const world = newWorld(bucket, chance, withFeatures)
+  const world = newWorld({
+    bucket,
+    chance,
+    withFeatures: kind.withFeatures ?? true,
+    withConditions: kind.withConditions ?? true,
+  })
   const counts = new Map<string, number>()
   const found: string[] = []
   const answered = (): number => [...counts.keys()].filter(kind => kind.endsWith(' answered')).length
@@ -37,7 +54,10 @@ export async function runBoth({ bucket, clients, seed, calls, withFeatures = tru
     const wrapped = await outcomeOf(() => clients.wrapped.send(commandOf(call, 'wrapped', frozen)))
     const kind = `${call.command} ${plain.error === undefined ? 'answered' : String(plain.error['name'])}`
     counts.set(kind, (counts.get(kind) ?? 0) + 1)
-    for (const line of differences(call.command, { plain, wrapped }, call.input('plain'))) {
+    for (const line of differences(call.command, { plain, wrapped }, call.input('plain'), [
+      ...intended,
+      ...alsoIntended,
+    ])) {
       found.push(`call ${turn} ${call.command}: ${line}\n    ${shown(call.input('plain'))}`)
     }
     if (plain.output !== undefined && wrapped.output !== undefined) {

@@ -31,6 +31,8 @@ export interface World {
   readonly chance: Chance
   /** Whether writes have storage classes, tags and the like, which only S3 keeps all. */
   readonly withFeatures: boolean
+  /** Whether writes and deletes have conditions, which the primary decides. */
+  readonly withConditions: boolean
   /** ETags by key, of writes that succeeded. */
   readonly etags: Map<string, string>
   readonly modified: Map<string, Both<Date>>
@@ -56,11 +58,9 @@ export const keys = [
   '😀',
 ] as const
 
-export function newWorld(bucket: string, chance: Chance, withFeatures: boolean): World {
+export function newWorld(kind: Pick<World, 'bucket' | 'chance' | 'withFeatures' | 'withConditions'>): World {
   return {
-    bucket,
-    chance,
-    withFeatures,
+    ...kind,
     etags: new Map(),
     modified: new Map(),
     uploads: [],
