@@ -34,6 +34,7 @@ export interface Call<Input extends object = object> {
 /** The options of `withHoldfast`, checked. */
 export interface Settings {
   readonly multipart: 'local' | 'provider'
+  readonly listWhenDown: 'local' | 'fail'
   /** Fields that may be gone without where they cannot be kept. */
   readonly relax: readonly string[]
 }

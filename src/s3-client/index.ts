@@ -19,7 +19,7 @@ export type { WithHoldfastOptions } from './options.ts'
  * The client that was given stays as it is. Wrapping again adds buckets. Stores are not closed by `destroy`.
  *
  * TypeError for what is no client, no store or no object of options; INVALID, field `buckets`: rule `empty`, `name` (no bucket's name: an ARN, an empty
- * one), `taken` (wrapped before, with another store); field `multipart` or `relax`.
+ * one), `taken` (wrapped before, with another store); field `multipart`, `listWhenDown` or `relax`.
  */
 export function withHoldfast<Client extends S3Client>(
   client: Client,
@@ -71,9 +71,10 @@ function hint(store: unknown): string {
 }
 
 function checkOptions(options: unknown): Settings {
-  const given = take(options, ['multipart', 'relax'], 'withHoldfast')
+  const given = take(options, ['multipart', 'listWhenDown', 'relax'], 'withHoldfast')
   return {
     multipart: oneOf('multipart', given.multipart, ['local', 'provider'], 'local'),
+    listWhenDown: oneOf('listWhenDown', given.listWhenDown, ['local', 'fail'], 'local'),
     relax: checkRelax(given.relax),
   }
 }

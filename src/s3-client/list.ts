@@ -18,8 +18,9 @@ const pageLimit = 1000
 export async function listObjectsV2(call: Call<ListObjectsV2CommandInput>): Promise<ListObjectsV2CommandOutput> {
   const { ContinuationToken: token, StartAfter: startAfter } = call.input
   const question = questionOf(call)
-  const start = isText(token) ? readToken(token) : { after: startAfter ?? '' }
-  const { entries, next } = await pageOf(call, question, start)
+  const start: Start = isText(token) ? readToken(token) : { after: startAfter ?? '' }
+  // What a provider began is not ended with what is on local disk: the app would take it for all.
+  const { entries, next } = await pageOf(call, question, start, !isText(token) || start.partial === true)
   return {
     $metadata: metadata(200),
     ...common(question, entries, next),
@@ -37,7 +38,8 @@ export async function listObjects(call: Call<ListObjectsCommandInput>): Promise<
   const marker = call.input.Marker ?? ''
   // A marker within a common prefix is behind all of it: it may be one that an earlier page ended with.
   const group = marker === '' ? undefined : commonPrefix(marker, question)
-  const { entries, next } = await pageOf(call, question, group === undefined ? { after: marker } : { past: group })
+  const start = group === undefined ? { after: marker } : { past: group }
+  const { entries, next } = await pageOf(call, question, start, marker === '')
   const last = next === undefined ? undefined : 'past' in next ? next.past : next.after
   return {
     $metadata: metadata(200),
@@ -93,16 +95,25 @@ interface Page {
   readonly next: Start | undefined
 }
 
-async function pageOf(call: Call, { prefix, delimiter, most }: Question, start: Start): Promise<Page> {
+async function pageOf(
+  call: Call,
+  { prefix, delimiter, most }: Question,
+  start: Start,
+  mayBePartial: boolean,
+): Promise<Page> {
   const entries: ListEntry[] = []
   if (most === 0) return { entries, next: undefined }
   const startAfter = 'past' in start ? start.past : start.after
-  for await (const entry of call.store.list({ prefix, delimiter, startAfter, ...signalled(call) })) {
+  // With every provider down: what was just written, as for a get. The store tells of it by an event; an answer of S3 has no word for it.
+  const whenUnreachable = mayBePartial ? call.settings.listWhenDown : 'fail'
+  const asked = { prefix, delimiter, startAfter, whenUnreachable, ...signalled(call) }
+  for await (const entry of call.store.list(asked)) {
     const name = entry.type === 'prefix' ? entry.prefix : entry.key
     if ('past' in start && name.startsWith(start.past)) continue
     const last = entries.at(-1)
     if (entries.length === most && last !== undefined) {
-      return { entries, next: last.type === 'prefix' ? { past: last.prefix } : { after: last.key } }
+      const place = last.type === 'prefix' ? { past: last.prefix } : { after: last.key }
+      return { entries, next: last.partial === true ? { ...place, partial: true } : place }
     }
     entries.push(entry)
   }
