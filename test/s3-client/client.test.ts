@@ -3,6 +3,8 @@ import {
   HeadBucketCommand,
   ListBucketsCommand,
   PutObjectCommand,
+  type PutObjectCommandInput,
+  type PutObjectCommandOutput,
   S3,
   S3Client,
   S3ServiceException,
@@ -10,6 +12,7 @@ import {
 import { getSignedUrl } from '@aws-sdk/s3-request-presigner'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { withHoldfast } from '../../src/s3-client/index.ts'
+import type { Related, Stack } from '../../src/s3-client/stack.ts'
 import { bucket, configOf, other, refusal, startWorld, type World } from './world.ts'
 
 let world: World
@@ -40,14 +43,20 @@ describe('the wrapped client is the client', () => {
     const answers = await Promise.all([
       new Promise((resolve, reject) => client.send(put(), (error, out) => (error ? reject(error) : resolve(out)))),
       new Promise((resolve, reject) =>
-        client.send(put(), {}, (error: unknown, out: unknown) => (error ? reject(error) : resolve(out))),
+        client.send<PutObjectCommandInput, PutObjectCommandOutput>(put(), {}, (error, out) =>
+          error ? reject(error) : resolve(out),
+        ),
       ),
       world.s3.putObject(input),
       new Promise((resolve, reject) =>
-        world.s3.putObject(input, (error, out) => (error ? reject(error) : resolve(out))),
+        world.s3.putObject(input, (error: unknown, out?: PutObjectCommandOutput) =>
+          error ? reject(error) : resolve(out),
+        ),
       ),
       new Promise((resolve, reject) =>
-        world.s3.putObject(input, {}, (error, out) => (error ? reject(error) : resolve(out))),
+        world.s3.putObject(input, {}, (error: unknown, out?: PutObjectCommandOutput) =>
+          error ? reject(error) : resolve(out),
+        ),
       ),
     ])
     for (const answer of answers) expect(answer).toMatchObject(byPromise)
@@ -149,12 +158,13 @@ describe('the middleware of the app', () => {
       { step: 'initialize', name: 'app' },
     )
     const order: string[] = []
-    client.middlewareStack.addRelativeTo(
-      (next: (args: object) => Promise<never>) => async (args: object) => {
+    const stack = client.middlewareStack as unknown as Stack
+    stack.addRelativeTo(
+      next => async args => {
         order.push('beside')
-        return next(args)
+        return await next(args)
       },
-      { relation: 'before', toMiddleware: 'app', name: 'beside' },
+      { relation: 'before', toMiddleware: 'app', name: 'beside' } as Related,
     )
     expect((await refusal(s3.putObject({ Bucket: bucket, Key: 'forbidden', Body: 'x' }))).message).toBe('vetoed')
     expect(await world.store.head('forbidden')).toBeUndefined()

@@ -1,0 +1,131 @@
+import { once } from 'node:events'
+import type { Readable } from 'node:stream'
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { bucket, other, refusal, startWorld, type World } from './world.ts'
+
+let world: World
+beforeAll(async () => {
+  world = await startWorld()
+  await world.s3.putObject({
+    Bucket: bucket,
+    Key: 'hello',
+    Body: 'hello',
+    ContentType: 'text/plain',
+    Metadata: { A: 'ü' },
+  })
+})
+afterAll(() => world[Symbol.asyncDispose]())
+
+describe('the body of an answer', () => {
+  const body = async () => {
+    const { Body } = await world.s3.getObject({ Bucket: bucket, Key: 'hello' })
+    if (Body === undefined) throw new Error('no body')
+    return Body
+  }
+
+  test('comes as text, as bytes, as a web stream, by iteration, in an encoding', async () => {
+    expect(await (await body()).transformToString()).toBe('hello')
+    expect(await (await body()).transformToString('base64')).toBe('aGVsbG8=')
+    expect(await (await body()).transformToString('utf-16le')).toHaveLength(2)
+    expect(Buffer.from(await (await body()).transformToByteArray()).toString()).toBe('hello')
+    expect(await new Response((await body()).transformToWebStream() as unknown as ReadableStream).text()).toBe('hello')
+    const chunks: Buffer[] = []
+    for await (const chunk of (await body()) as Readable) chunks.push(chunk as Buffer)
+    expect(Buffer.concat(chunks).toString()).toBe('hello')
+    expect(chunks.every(chunk => Buffer.isBuffer(chunk))).toBe(true)
+  })
+
+  test('is given once', async () => {
+    const once = await body()
+    await once.transformToString()
+    await expect(once.transformToString()).rejects.toThrow('already been transformed')
+    await expect(async () => once.transformToWebStream()).rejects.toThrow()
+  })
+
+  test('that is read by its stream ends with end and close, and destroyed lets go of its connection', async () => {
+    const read = (await body()) as Readable
+    read.resume()
+    await once(read, 'close')
+    expect(read.readableEnded).toBe(true)
+    await world.s3.putObject({ Bucket: bucket, Key: 'large', Body: Buffer.alloc(20_000_000) })
+    await world.store.drain({ until: 'verified' })
+    const { Body } = await world.s3.getObject({ Bucket: bucket, Key: 'large' })
+    const left = Body as Readable
+    await once(left, 'readable')
+    left.destroy()
+    await once(left, 'close')
+    expect(left.readableEnded).toBe(false)
+  })
+})
+
+describe('a copy', () => {
+  test('to a bucket without a store has the newest bytes, which the primary may not have yet', async () => {
+    await world.first.fault({ match: { bucket, method: 'PUT' }, fault: { kind: 'status', status: 503 } })
+    await world.s3.putObject({ Bucket: bucket, Key: 'new', Body: 'newest', Metadata: { a: 'b' } })
+    const { CopyObjectResult } = await world.s3.copyObject({ Bucket: other, Key: 'out', CopySource: `/${bucket}/new` })
+    await world.first.heal()
+    const got = await world.plain.getObject({ Bucket: other, Key: 'out' })
+    expect(got).toMatchObject({ ETag: CopyObjectResult?.ETag, Metadata: { a: 'b' } })
+    expect(await got.Body?.transformToString()).toBe('newest')
+    const { UploadId } = await world.s3.createMultipartUpload({ Bucket: other, Key: 'parts' })
+    const part = { Bucket: other, Key: 'parts', UploadId, PartNumber: 1 }
+    const { CopyPartResult } = await world.s3.uploadPartCopy({
+      ...part,
+      CopySource: `${bucket}/new`,
+      CopySourceRange: 'bytes=1-3',
+    })
+    const Parts = [{ PartNumber: 1, ETag: CopyPartResult?.ETag }]
+    await world.s3.completeMultipartUpload({ ...part, MultipartUpload: { Parts } })
+    expect(await (await world.plain.getObject({ Bucket: other, Key: 'parts' })).Body?.transformToString()).toBe('ewe')
+  })
+
+  test('from a bucket without a store is a write like any other, with the tags of its source', async () => {
+    await world.plain.putObject({
+      Bucket: other,
+      Key: 'in put',
+      Body: 'from outside',
+      CacheControl: 'no-store',
+      Tagging: 'a=1',
+    })
+    await world.s3.copyObject({ Bucket: bucket, Key: 'in', CopySource: encodeURIComponent(`${other}/in put`) })
+    const got = await world.s3.getObject({ Bucket: bucket, Key: 'in' })
+    expect(got.CacheControl).toBe('no-store')
+    expect(await got.Body?.transformToString()).toBe('from outside')
+    await world.store.drain()
+    const { TagSet } = await world.plain.getObjectTagging({ Bucket: bucket, Key: 'in' })
+    expect(TagSet).toEqual([{ Key: 'a', Value: '1' }])
+    const version = await refusal(
+      world.s3.copyObject({ Bucket: bucket, Key: 'x', CopySource: `${bucket}/hello?versionId=v1` }),
+    )
+    expect(version).toMatchObject({ name: 'NotImplemented' })
+  })
+})
+
+describe('a listing', () => {
+  test('goes on after a common prefix, and takes no token of others', async () => {
+    for (const Key of ['l/a/1', 'l/a/2', 'l/b', 'l/c/1']) await world.s3.putObject({ Bucket: bucket, Key, Body: 'x' })
+    const input = { Bucket: bucket, Prefix: 'l/', Delimiter: '/', MaxKeys: 1 }
+    const names: (string | undefined)[] = []
+    let ContinuationToken: string | undefined
+    do {
+      const page = await world.s3.listObjectsV2({ ...input, ContinuationToken })
+      expect(page.KeyCount).toBe(1)
+      names.push(page.CommonPrefixes?.[0]?.Prefix ?? page.Contents?.[0]?.Key)
+      ContinuationToken = page.NextContinuationToken
+    } while (ContinuationToken !== undefined)
+    expect(names).toEqual(['l/a/', 'l/b', 'l/c/'])
+    expect((await refusal(world.s3.listObjectsV2({ ...input, ContinuationToken: 'abc' }))).name).toBe('InvalidArgument')
+  })
+})
+
+test('an error says what the store said, in S3’s word', async () => {
+  const denied = await refusal(world.s3.putObject({ Bucket: bucket, Key: '.holdfast/x', Body: '' }))
+  expect(denied).toMatchObject({ name: 'InvalidArgument', cause: { code: 'INVALID', rule: 'reserved' } })
+  const Body = (await import('node:stream')).Readable.from(
+    (async function* () {
+      yield Buffer.from('x')
+      throw new Error('the disk of the app')
+    })(),
+  )
+  expect((await refusal(world.s3.putObject({ Bucket: bucket, Key: 'k', Body }))).message).toBe('the disk of the app')
+})
