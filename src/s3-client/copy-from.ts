@@ -98,6 +98,7 @@ function infoOf(answer: GetObjectCommandOutput): SourceInfo {
       contentDisposition: answer.ContentDisposition,
       contentEncoding: answer.ContentEncoding,
       contentLanguage: answer.ContentLanguage,
+      tagCount: answer.TagCount,
       checksum: algorithm === undefined || value === undefined ? undefined : { algorithm, value },
     }),
   }

@@ -74,7 +74,8 @@ export function defined<Fields extends object>(
   const kept: { [Name in keyof Fields]?: Exclude<Fields[Name], undefined> } = {}
   for (const name in fields) {
     const value = fields[name]
-    if (value !== undefined && value !== null && value !== '') kept[name] = value as Exclude<Fields[typeof name], undefined>
+    if (value !== undefined && value !== null && value !== '')
+      kept[name] = value as Exclude<Fields[typeof name], undefined>
   }
   return kept
 }

@@ -18,6 +18,9 @@ export async function sourceTags(
   const { input, settings, plain } = call
   if (input.TaggingDirective === 'REPLACE') return undefined
   if (source.isLocal) return source.info.features?.Tagging
+  // A service that speaks S3 says how many there are; another has said nothing of them.
+  const { tagCount, features } = source.info
+  if (tagCount === undefined && features !== undefined) return undefined
   const sdk = loadSdk<typeof import('@aws-sdk/client-s3')>('@aws-sdk/client-s3', 'holdfast/s3-client')
   try {
     const { TagSet = [] } = await plain(new sdk.GetObjectTaggingCommand({ Bucket: bucket, Key: key }))
