@@ -1,3 +1,4 @@
+import type { KeptChecksum } from './checksum.ts'
 import type { HoldfastError } from './errors.ts'
 import type { FeatureRefusal, ProviderFeatures, S3Features } from './features.ts'
 import type { PartRun } from './layout.ts'
@@ -193,6 +194,8 @@ export interface RemoteObject {
   readonly serverTime: number | undefined
   /** What of S3's features the service says of the object, where it speaks S3. */
   readonly features?: S3Features
+  /** Of the whole body, in S3's words: what the service itself keeps of what others wrote. Of our own objects their metadata says it. */
+  readonly checksum?: KeptChecksum
   /** How many tags it has, where the service says that much and no more. */
   readonly tagCount?: number
 }

@@ -1,5 +1,5 @@
-import { foreignAttributesOf } from '../core/attributes.ts'
-import { checksumName, readChecksum } from '../core/checksum.ts'
+import { type Attributes, foreignAttributesOf, metadataBytes } from '../core/attributes.ts'
+import { checksumName, isComposite, readChecksum } from '../core/checksum.ts'
 import { recognise } from '../core/entry.ts'
 import { HoldfastError, invalid } from '../core/errors.ts'
 import { featuresAlong } from '../core/features.ts'
@@ -75,8 +75,8 @@ export async function adopt(
       key: checkedKey,
       outcome: 'rejected',
     })
-  const attributes = foreignAttributesOf(fetched.object)
   const layout = layoutThere(fetched, parts, inParts?.etag())
+  const attributes = { ...foreignAttributesOf(fetched.object), ...checksumThere(object, layout, all) }
   const kept = { attributes, features: features ?? featuresAlong(object.features, all), layout }
   const terms = { condition: undefined, ack: undefined, signal: given }
   return promise(deps, checkedKey, fetched.draft, kept, terms)
@@ -97,6 +97,20 @@ function layoutThere(
 ): Layout | undefined {
   if (object.etag === draft.digests.md5) return onePiece(draft)
   return parts !== undefined && etag !== undefined && object.etag === etag ? { etag, parts } : undefined
+}
+
+/** The checksum that its provider keeps of these bytes, where others have room for it; one of parts only with the parts. */
+function checksumThere(
+  object: RemoteObject,
+  layout: Layout | undefined,
+  all: readonly Provider[],
+): Pick<Attributes, 'checksum'> {
+  const { checksum } = object
+  if (checksum === undefined || (isComposite(checksum) && layout === undefined)) return {}
+  const { metadata } = foreignAttributesOf(object)
+  const hasRoom = ({ limits }: Provider): boolean =>
+    metadataBytes(metadata, limits.metadata, checksum.algorithm) <= limits.metadata.bytes
+  return all.every(hasRoom) ? { checksum } : {}
 }
 
 async function findNewest(

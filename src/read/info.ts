@@ -25,17 +25,18 @@ export function infoOfLocal(key: string, row: WriteRow | CachedBody): ObjectInfo
 export function infoOfRemote(object: RemoteObject, recognised: Recognised): ObjectInfo {
   const { key, size, features } = object
   const { checksum, ...attributes } = attributesIn(attributesOf(object))
-  const said = { ...(features === undefined ? {} : { features }), ...tagsOf(object.tagCount) }
-  const common = { ...attributes, key, size, version: recognised.version, ...said }
+  const more = { ...(features === undefined ? {} : { features }), ...tagsOf(object.tagCount) }
+  const common = { ...attributes, key, size, version: recognised.version, ...more }
   if (recognised.whose === 'ours') {
     const { etag, crc32c, partSize } = recognised.entry
     const kept = checksum === undefined ? {} : { checksum }
     return { ...common, etag, crc32c, modifiedAt: timeOf(recognised.version), ...kept, ...partsOf(etag, partSize) }
   }
-  // A kept checksum may have come along with a copy, or stayed when other bytes came: of these bytes it says nothing.
+  // One in the metadata may have come along with a copy, or stayed when other bytes came: of these bytes the service alone speaks.
+  const said = object.checksum === undefined ? {} : { checksum: object.checksum }
   const { crc32c, md5 } = object.attested
   const etag = object.etag ?? md5 ?? crc32c ?? object.token
-  return { ...common, etag, modifiedAt: object.modifiedAt, ...(crc32c === undefined ? {} : { crc32c }) }
+  return { ...common, ...said, etag, modifiedAt: object.modifiedAt, ...(crc32c === undefined ? {} : { crc32c }) }
 }
 
 /** Only what is public: rows may carry more. */

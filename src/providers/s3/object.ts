@@ -1,4 +1,5 @@
 import { packedName } from '../../core/attributes.ts'
+import { checksumAlgorithms, type KeptChecksum, readChecksum } from '../../core/checksum.ts'
 import { base64ToHex } from '../../core/digest.ts'
 import type { ContentHeaders, RemoteObject } from '../../core/provider.ts'
 import { httpDate } from '../transport.ts'
@@ -24,6 +25,7 @@ export function describe(key: string, headers: Headers, dialect: Dialect, size?:
   const crc32c = size === undefined ? wholeCrc32c(headers) : undefined
   const md5 = isDigest(etag, headers, dialect) ? etag : undefined
   const features = featuresOf(headers)
+  const checksum = size === undefined ? keptChecksum(headers) : undefined
   const tagCount = wholeNumber(headers['x-amz-tagging-count'])
   return {
     key,
@@ -36,6 +38,7 @@ export function describe(key: string, headers: Headers, dialect: Dialect, size?:
     attested: { ...(crc32c === undefined ? {} : { crc32c }), ...(md5 === undefined ? {} : { md5 }) },
     serverTime: httpDate(headers['date']),
     ...(features === undefined ? {} : { features }),
+    ...(checksum === undefined ? {} : { checksum }),
     ...(tagCount === undefined ? {} : { tagCount }),
   }
 }
@@ -64,6 +67,15 @@ export function hasPlainEtag(headers: Headers): boolean {
 export function wholeCrc32c(headers: Headers): string | undefined {
   const type = headers['x-amz-checksum-type'] ?? 'FULL_OBJECT'
   return type === 'FULL_OBJECT' ? crc32cHex(headers['x-amz-checksum-crc32c']) : undefined
+}
+
+/** S3 keeps one for each object; a COMPOSITE one ends with the number of parts. */
+function keptChecksum(headers: Headers): KeptChecksum | undefined {
+  for (const algorithm of checksumAlgorithms) {
+    const value = headers[`x-amz-checksum-${algorithm.toLowerCase()}`]
+    if (value !== undefined) return readChecksum(`${algorithm}:${value}`)
+  }
+  return undefined
 }
 
 export function crc32cHex(base64: string | undefined): string | undefined {

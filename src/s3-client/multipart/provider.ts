@@ -75,6 +75,9 @@ async function completeThere(call: Completing, listed: readonly ListedPart[]): P
   return { output, count: listed.length, parts: sizes && runsOfListed(listed, sizes) }
 }
 
+/** What Complete and HeadObject both say of an object. */
+const repeated = /^(Checksum\w+|ServerSideEncryption|SSEKMSKeyId|BucketKeyEnabled|VersionId|Expiration)$/
+
 /** The answer of a Complete that was lost, or that came before a restart: the object that such parts make is there. */
 async function doneBefore(
   { plain, input, config, bucket }: Completing,
@@ -82,7 +85,7 @@ async function doneBefore(
 ): Promise<CompleteMultipartUploadCommandOutput | undefined> {
   const { Bucket, Key = '' } = input
   const { HeadObjectCommand } = sdk()
-  const head = await plain(new HeadObjectCommand({ Bucket, Key })).catch((error: unknown) => {
+  const head = await plain(new HeadObjectCommand({ Bucket, Key, ChecksumMode: 'ENABLED' })).catch((error: unknown) => {
     if (error instanceof Error && error.name === 'NotFound') return undefined
     throw error
   })
@@ -94,6 +97,7 @@ async function doneBefore(
     Bucket: bucket,
     Key,
     ETag: head.ETag,
+    ...Object.fromEntries(Object.entries(head).filter(([name, value]) => repeated.test(name) && value !== undefined)),
   }
 }
 

@@ -104,13 +104,16 @@ export function putObject(world: World): Call {
   const actual = typeof made === 'string' ? Buffer.from(made) : bytes
   // One thing wrong at a time: which S3 looks at first is not said.
   const length = isStream ? { ContentLength: actual.length } : {}
-  const rest = chance.percent(1)
-    ? { ...length, Metadata: { large: 'x'.repeat(2_100) } }
-    : {
-        ...length,
-        ...attributes(world),
-        ...(chance.percent(65) ? claims(chance, actual) : condition(world, Key)),
-      }
+  const rest =
+    Key.length > 500
+      ? length
+      : chance.percent(1)
+        ? { ...length, Metadata: { large: 'x'.repeat(2_100) } }
+        : {
+            ...length,
+            ...attributes(world),
+            ...(chance.percent(65) ? claims(chance, actual) : condition(world, Key)),
+          }
   return { command: 'PutObject', input: () => ({ Bucket, Key, Body: form(), ...rest }), learn: wrote(world, Key) }
 }
 

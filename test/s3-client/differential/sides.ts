@@ -2,7 +2,7 @@ import { S3Client } from '@aws-sdk/client-s3'
 import type { Provider } from '../../../src/core/provider.ts'
 import type { Holdfast } from '../../../src/holdfast/holdfast.ts'
 import { s3 } from '../../../src/providers/s3.ts'
-import { withHoldfast } from '../../../src/s3-client/index.ts'
+import { withHoldfast, type WithHoldfastOptions } from '../../../src/s3-client/index.ts'
 import type { LocalCloud } from '../../../src/testing/local/cloud.ts'
 import { startLocalS3 } from '../../../src/testing/local/s3/index.ts'
 import { testDirectory } from '../../support/store.ts'
@@ -23,6 +23,7 @@ export interface Sides extends AsyncDisposable {
 export async function startSides(
   config: { readonly requestChecksumCalculation?: 'WHEN_SUPPORTED' | 'WHEN_REQUIRED' } = {},
   providersOf?: (secondary: Provider) => Promise<readonly [Provider, Provider]>,
+  options: WithHoldfastOptions = {},
 ): Promise<Sides> {
   await using stack = new AsyncDisposableStack()
   const directory = stack.use(await testDirectory())
@@ -37,7 +38,7 @@ export async function startSides(
   )
   const [plain, primary] = [clientOf(servers.plain, config), clientOf(servers.wrapped, config)]
   stack.defer(() => [plain, primary].forEach(client => client.destroy()))
-  const clients = { plain, wrapped: withHoldfast(primary, { [bucket]: store }) }
+  const clients = { plain, wrapped: withHoldfast(primary, { [bucket]: store }, options) }
   const all = stack.move()
   return { clients, store, primary, servers, [Symbol.asyncDispose]: () => all.disposeAsync() }
 }
