@@ -46,6 +46,7 @@ export function housekeeping(deps: HousekeepingDeps): Housekeeping {
   let collectedAt = Number.NEGATIVE_INFINITY
   let hastenedAt = Number.NEGATIVE_INFINITY
   let trimmedAt = Number.NEGATIVE_INFINITY
+  let wallAtZero = Number.POSITIVE_INFINITY
 
   async function release(): Promise<boolean> {
     const verified = lease.releasable(batch)
@@ -100,8 +101,15 @@ export function housekeeping(deps: HousekeepingDeps): Housekeeping {
     for (const file of dropped) await stage.evict(file)
   }
 
+  /** The wall clock, as far as it did not jump ahead while somebody looked: that the clock was set makes no upload old. */
+  function steadyNow(): number {
+    wallAtZero = Math.min(wallAtZero, clock.now() - clock.monotonic())
+    return wallAtZero + clock.monotonic()
+  }
+
   async function dropIdleUploads(): Promise<void> {
-    while ((await lease.dropUploads(clock.now() - deps.uploadIdleMs)).length > 0);
+    const idleSince = Math.floor(steadyNow()) - deps.uploadIdleMs
+    while ((await lease.dropUploads(idleSince)).length > 0);
   }
 
   return {

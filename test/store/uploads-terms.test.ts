@@ -223,6 +223,22 @@ test('an upload that nobody added to for uploads.idleMs is dropped, one that gro
   await store.close()
 })
 
+test('a wall clock that jumps drops no upload: only time that passes does', async () => {
+  await using directory = await testDirectory()
+  const [primary, secondary] = pair()
+  await (await directory.open([primary, secondary])).close()
+  const clock = manualClock(Date.now())
+  const store = await openWith(
+    { directory: directory.path, primary, secondary, uploads: { idleMs: 3_600_000 } },
+    { clock, random: systemRandom, disk: nodeDisk },
+  )
+  const id = await begun(store, 'k', [randomBytes(20_000)])
+  clock.jump(clock.now() + 30 * 86_400_000)
+  for (let minute = 0; minute < 10; minute++) await clock.advance(70_000)
+  expect((await store.uploads.get(id))?.parts).toHaveLength(1)
+  await store.close()
+})
+
 test('after a failed write, parts are promised no more, and a body in parts is verified by the next opening (I4, I7)', async () => {
   await using directory = await testDirectory()
   const providers = pair()
