@@ -1,6 +1,7 @@
 import type { Call, Handler } from './handler.ts'
 import { abortMultipartUpload, createMultipartUpload } from './multipart/begin.ts'
 import { completeMultipartUpload } from './multipart/complete.ts'
+import { createAtProvider } from './multipart/features-there.ts'
 import { uploadPartCopy } from './multipart/copy.ts'
 import { listMultipartUploads, listParts } from './multipart/list.ts'
 import { uploadPart } from './multipart/part.ts'
@@ -11,7 +12,7 @@ import { completeAtProvider } from './multipart/provider.ts'
  * client's own bucket as it is, and Complete takes the object in.
  */
 export const multipart = {
-  CreateMultipartUpload: local(createMultipartUpload),
+  CreateMultipartUpload: local(createMultipartUpload, createAtProvider),
   UploadPart: local(uploadPart),
   UploadPartCopy: local(uploadPartCopy),
   ListParts: local(listParts),

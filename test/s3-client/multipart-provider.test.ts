@@ -2,6 +2,7 @@ import {
   AbortMultipartUploadCommand,
   type CompletedPart,
   GetObjectCommand,
+  GetObjectTaggingCommand,
   HeadObjectCommand,
   ListMultipartUploadsCommand,
   ListObjectsV2Command,
@@ -71,6 +72,33 @@ describe("with multipart: 'provider'", () => {
     const one = await shop.clouds[0].fault({ fault: { kind: 'reset' } })
     expect((await bytesOf(client, 'object')).byteLength).toBe(2 * partBytes + 1_000)
     await shop.clouds[0].heal(one)
+  })
+
+  test('tags and storage class are kept when it is taken in, at both clouds', async () => {
+    await using shop = await openProviderShop()
+    const { client, plain, other, store } = shop
+    const id = await begin(client, 'tagged', { Tagging: 'a=1&b=x%20y', StorageClass: 'STANDARD_IA' })
+    await complete(client, 'tagged', id, await sendParts(client, 'tagged', id, [first, last]))
+    await store.drain()
+    for (const cloud of [plain, other]) {
+      const { TagSet } = await cloud.send(new GetObjectTaggingCommand({ Bucket, Key: 'tagged' }))
+      expect(TagSet).toEqual([
+        { Key: 'a', Value: '1' },
+        { Key: 'b', Value: 'x y' },
+      ])
+      const { StorageClass } = await cloud.send(new HeadObjectCommand({ Bucket, Key: 'tagged' }))
+      expect(StorageClass).toBe('STANDARD_IA')
+    }
+  })
+
+  test('access rights, which no read gives back, are refused at the beginning, unless they may be lost', async () => {
+    await using shop = await openProviderShop()
+    expect(await refusal(begin(shop.client, 'public', { ACL: 'public-read' }))).toBe('NotImplemented 501')
+    expect(
+      (await shop.plain.send(new ListMultipartUploadsCommand({ Bucket, Prefix: 'public' }))).Uploads,
+    ).toBeUndefined()
+    await using relaxed = await openProviderShop({ relax: ['ACL', 'RequestPayer'] })
+    await begin(relaxed.client, 'public', { ACL: 'bucket-owner-full-control', Tagging: 'a=1' })
   })
 
   test('what the primary refuses stays refused, and changes nothing', async () => {

@@ -4,9 +4,11 @@ import type {
   S3ServiceException,
 } from '@aws-sdk/client-s3'
 import type { Holdfast, PartRun } from '../../index.ts'
+import { checksumFields } from '../described.ts'
 import { asS3Error, metadata, s3Error } from '../errors.ts'
 import type { Call } from '../handler.ts'
 import { signalled } from '../inputs.ts'
+import { featuresThere } from './features-there.ts'
 import { etagOfParts, type ListedPart, listedParts } from './listed.ts'
 import { locationOf } from './location.ts'
 import { isNoSuchUpload, runsOfListed, runsOfObject, sdk, sizesOfOpen } from './sizes.ts'
@@ -76,27 +78,30 @@ async function completeThere(call: Completing, listed: readonly ListedPart[]): P
 }
 
 /** What Complete and HeadObject both say of an object. */
-const repeated = /^(Checksum\w+|ServerSideEncryption|SSEKMSKeyId|BucketKeyEnabled|VersionId|Expiration)$/
+const repeated = /^(ServerSideEncryption|SSEKMSKeyId|BucketKeyEnabled|VersionId|Expiration)$/
 
 /** The answer of a Complete that was lost, or that came before a restart: the object that such parts make is there. */
 async function doneBefore(
-  { plain, input, config, bucket }: Completing,
+  { plain, store, input, config, bucket, signal }: Completing,
   listed: readonly ListedPart[],
 ): Promise<CompleteMultipartUploadCommandOutput | undefined> {
   const { Bucket, Key = '' } = input
   const { HeadObjectCommand } = sdk()
-  const head = await plain(new HeadObjectCommand({ Bucket, Key, ChecksumMode: 'ENABLED' })).catch((error: unknown) => {
+  const head = await plain(new HeadObjectCommand({ Bucket, Key })).catch((error: unknown) => {
     if (error instanceof Error && error.name === 'NotFound') return undefined
     throw error
   })
   if (head?.ETag !== `"${etagOfParts(listed)}"`) return undefined
   const location = await locationOf(config, bucket, Key)
+  // Once it is taken in, the store alone knows which one the app asked for.
+  const info = await store.head(Key, signalled({ signal }))
   return {
     $metadata: metadata(200),
     ...(location === undefined ? {} : { Location: location }),
     Bucket: bucket,
     Key,
     ETag: head.ETag,
+    ...(info?.etag === etagOfParts(listed) ? checksumFields(info) : {}),
     ...Object.fromEntries(Object.entries(head).filter(([name, value]) => repeated.test(name) && value !== undefined)),
   }
 }
@@ -108,7 +113,9 @@ async function takeIn(call: Completing, { output, count, parts: known }: Complet
   const primary = providers.find(({ role }) => role === 'primary')?.name
   try {
     const parts = known ?? (await runsOfObject(call, count, output.ETag ?? ''))
+    const features = await featuresThere(call)
     await store.adopt(Key, {
+      ...(features === undefined ? {} : { features }),
       ...(primary === undefined ? {} : { from: primary }),
       ...(parts === undefined ? {} : { parts }),
       ...signalled(call),
