@@ -4,6 +4,7 @@ import {
   fsyncSync,
   openSync,
   readdirSync,
+  statfsSync,
   statSync,
   renameSync,
   rmSync,
@@ -74,7 +75,7 @@ const outside = {
       )
     }
     if (!poisoned) takeOver()
-    if (poisoned) copyForward()
+    if (poisoned) despiteFullDisk(copyForward)
     else if (!joined()) {
       members.release()
       throw new HoldfastError(
@@ -86,7 +87,7 @@ const outside = {
         },
       )
     }
-    database = openForWriting(journalPath, options.directory)
+    database = despiteFullDisk(() => openForWriting(journalPath, options.directory))
     // From now on a journal that is not there is a loss: see demandJournal.
     makePrivate(replicatorPath)
     if (poisoned || mayBeUnclean()) checkDatabase()
@@ -192,6 +193,22 @@ function withoutSpace(requests: readonly Request[], error: Error): Answer[] {
   return [...answers, ...commit(rest)]
 }
 
+/**
+ * To open the journal, SQLite makes files beside it, and one of format 1 grows: where the disk has no room for that, the bytes kept in reserve are
+ * given for it, so that what is here can still be brought away. SQLite calls such a disk full, or an I/O error.
+ */
+function despiteFullDisk<T>(open: () => T): T {
+  try {
+    return open()
+  } catch (error) {
+    const { bavail, bsize } = statfsSync(options.path)
+    const { size } = statSync(reservePath, { throwIfNoEntry: false }) ?? { size: 0 }
+    if (size === 0 || bavail * bsize >= size) throw error
+    rmSync(reservePath, { force: true })
+    return open()
+  }
+}
+
 function rollBack(): void {
   try {
     if (database.inTransaction) database.exec('ROLLBACK')
@@ -234,9 +251,10 @@ const leaveMs = 5_000
  */
 function takeOver(): void {
   const end = Date.now() + leaveMs
-  for (let format = formatOf(journalPath); format === 1; format = formatOf(journalPath)) {
+  const format = () => despiteFullDisk(() => formatOf(journalPath))
+  while (format() === 1) {
     if (members.seize()) {
-      openForWriting(journalPath, options.directory).close()
+      despiteFullDisk(() => openForWriting(journalPath, options.directory)).close()
       return
     }
     if (Date.now() > end) {

@@ -1,4 +1,7 @@
+import { execFile } from 'node:child_process'
+import { randomBytes } from 'node:crypto'
 import {
+  appendFile,
   chmod,
   chown,
   cp,
@@ -13,6 +16,7 @@ import {
   writeFile,
 } from 'node:fs/promises'
 import { join } from 'node:path'
+import { promisify } from 'node:util'
 import Database from 'better-sqlite3'
 import { describe, expect, onTestFinished, test, type TestContext } from 'vitest'
 import { HoldfastError } from '../../src/core/errors.ts'
@@ -23,6 +27,7 @@ import { memory } from '../../src/providers/memory.ts'
 import { faulty } from '../../src/testing/faulty.ts'
 import { type Faults, outage } from '../../src/testing/faulty/rules.ts'
 import { bodyAt, eventually, testDirectory } from '../support/store.ts'
+import { makeFormat1 } from '../journal/format-1.ts'
 import { run, scratch } from './run.ts'
 
 /** What is wrong with the machine is an error, or a state, that says what to do. */
@@ -307,6 +312,41 @@ describe('a directory that was used, and is not what it was', () => {
       rule: 'layout',
       says: ['bodies is missing', 'is its disk mounted'],
     }))
+})
+
+describe('a disk without a byte left', () => {
+  test.for([1, 2])('keeps nobody from opening a journal of format %i and draining it', async (format, context) => {
+    const root = await scratch()
+    const command = promisify(execFile)
+    const refused = await command('mount', ['-t', 'tmpfs', '-o', 'size=12m', 'tmpfs', root]).catch(
+      (error: Error) => error,
+    )
+    if (refused instanceof Error) return skip(context, `no right to mount a small file system: ${refused.message}`)
+    onTestFinished(async () => {
+      await command('umount', [root])
+    })
+    const path = join(root, 'store')
+    const options = { directory: path, disk: 'ephemeral', ...pair() } as const
+    await (await openHoldfast(options)).close()
+    const journal = join(path, 'journal.sqlite')
+    if (format === 1) {
+      const { directory } = JSON.parse(await readFile(join(path, 'holdfast.json'), 'utf8')) as { directory: string }
+      for (const suffix of ['', '-wal', '-shm']) await rm(journal + suffix, { force: true })
+      makeFormat1(journal, directory, [{ key: 'old', version: `${'0'.repeat(31)}1`, bytes: Buffer.from('old') }])
+      await chmod(journal, 0o600)
+    }
+    for (const size of [65_536, 512])
+      for (let isFull = false; !isFull; )
+        isFull = await appendFile(join(root, 'filler'), randomBytes(size)).then(
+          () => false,
+          () => true,
+        )
+    const store = await openHoldfast(options)
+    if (format === 1) expect(await (await store.get('old'))?.text()).toBe('old')
+    await store.delete('old')
+    await store.drain()
+    await store.close()
+  })
 })
 
 describe('a directory that a failed write has poisoned', () => {
