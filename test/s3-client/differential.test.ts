@@ -1,8 +1,12 @@
+import { PutObjectCommand, type PutObjectCommandInput } from '@aws-sdk/client-s3'
 import { randomInt } from 'node:crypto'
 import { expect, test } from 'vitest'
 import { gcs } from '../../src/providers/gcs.ts'
 import { startLocalGcs } from '../../src/testing/local/gcs/start.ts'
 import type { Intended } from './differential/compare.ts'
+import { chanceOf } from './differential/chance.ts'
+import { putObject } from './differential/objects.ts'
+import { newWorld } from './differential/world.ts'
 import { differencesAtRest } from './differential/rest.ts'
 import { runBoth } from './differential/run.ts'
 import { bucket, startSides } from './differential/sides.ts'
@@ -58,6 +62,32 @@ test('the answers are those of S3 where the primary is no S3', { timeout: 60_000
     seed,
     calls: calls / 4,
     withFeatures: false,
+    between: async chance => {
+      if (chance.percent(50)) await store.drain()
+    },
+  })
+  expect(found.differences.join('\n'), again).toBe('')
+})
+
+test('objects that were in the bucket before are read, copied and replaced as without Holdfast', {
+  timeout: 60_000,
+}, async () => {
+  console.log(`differential, objects from before: HOLDFAST_SEED=${seed}`)
+  await using sides = await startSides()
+  const { clients, primary, store } = sides
+  const world = newWorld({ bucket, chance: chanceOf(seed), withFeatures: true, withConditions: false })
+  for (let turn = 0; turn < 25; turn++) {
+    const { input } = putObject(world)
+    for (const client of [clients.plain, primary]) {
+      // Some are refused: by both.
+      await client.send(new PutObjectCommand(input('plain') as unknown as PutObjectCommandInput)).catch(() => {})
+    }
+  }
+  const found = await runBoth({
+    bucket,
+    clients,
+    seed: seed + 1,
+    calls: calls / 4,
     between: async chance => {
       if (chance.percent(50)) await store.drain()
     },
