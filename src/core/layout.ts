@@ -50,7 +50,7 @@ export function partSizeOf({ etag, parts }: Layout): number | undefined {
   return last.count === 1 && last.bytes < first.bytes ? first.bytes : 0
 }
 
-/** The layout that an entry tells of: no parts where they differ. */
+/** The layout that an entry tells of: no parts where they differ, or are not as many as the ETag says (if it says). */
 export function layoutOf(etag: string, size: number, partSize: number | undefined): Layout {
   if (partSize === undefined) return { etag, parts: [{ count: 1, bytes: size }] }
   if (partSize === 0) return { etag, parts: [] }
@@ -58,8 +58,10 @@ export function layoutOf(etag: string, size: number, partSize: number | undefine
   const rest = size - whole * partSize
   const runs: PartRun[] = []
   if (whole > 0) runs.push({ count: whole, bytes: partSize })
-  if (rest > 0 || whole === 0) runs.push({ count: 1, bytes: rest })
-  return { etag, parts: runs }
+  const count = Number(/-(\d+)$/.exec(etag)?.[1] ?? Math.max(1, Math.ceil(size / partSize)))
+  // The last one may be empty.
+  if (rest > 0 || count > whole) runs.push({ count: 1, bytes: rest })
+  return { etag, parts: runs.reduce((sum, run) => sum + run.count, 0) === count ? runs : [] }
 }
 
 /** As S3 says it of an object in parts: the MD5 of the parts' MD5s (hex, in order), and how many. */

@@ -35,9 +35,14 @@ describe('the parts that an app uploaded', () => {
     const size = sizes.reduce((sum, each) => sum + each, 0)
     const known = layoutOf(etag, size, partSize)
     expect(known.etag).toBe(etag)
-    if (partSize === 0) expect(known.parts).toEqual([])
-    else if (!sizes.includes(0)) expect(known.parts).toEqual(parts)
+    expect(known.parts).toEqual(partSize === 0 ? [] : parts)
     expect(partSizeOf({ etag: md5('x'), parts: [{ count: 1, bytes: size }] })).toBeUndefined()
+  })
+
+  test('are none where an entry tells of another number of them than its sizes make', () => {
+    for (const count of [1, 2, 5]) expect(layoutOf(`${md5('x')}-${count}`, 12, 5).parts).toEqual([])
+    expect(layoutOf('', 12, 5).parts).toEqual(runsOf([5, 5, 2]))
+    expect(layoutOf('', 0, 5).parts).toEqual(runsOf([0]))
   })
 
   test('have the ETag of S3, however the bytes come', () => {
