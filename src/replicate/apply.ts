@@ -97,7 +97,7 @@ function compare(write: WriteRow, found: RemoteObject, applying: Applying): Sett
   if (there.whose === 'foreign' && (claimedVersion(found) === write.version || isWhatWeStored(applying, found)))
     return undefined
   if (there.whose === 'ours' && there.version === write.version) {
-    if (!isSame(write, found)) return undefined
+    if (!isSame(write, found) || lacksTags(applying, found)) return undefined
     const attested = found.attested.crc32c !== undefined || found.attested.md5 !== undefined
     return { is: 'stored', token: found.token, etag: found.etag, proof: attested ? 'server-full' : 'none' }
   }
@@ -136,6 +136,16 @@ export function isSame(write: WriteRow, found: RemoteObject): boolean {
     found.size === write.size &&
     sameAttributes(attributesOf(found), write.attributes)
   )
+}
+
+/**
+ * Whether an upload in parts may have ended before its object had its tags, which some services are told afterwards: then it is gone on with, and
+ * no part is sent again.
+ */
+function lacksTags({ task, target, upload }: Applying, found: RemoteObject): boolean {
+  const { Tagging = '' } = task.write.features?.s3 ?? {}
+  const count = Tagging.split('&').filter(tag => tag !== '').length
+  return count > 0 && found.tagCount !== count && target.provider.kind === 's3' && upload.saved !== undefined
 }
 
 async function send(applying: Applying, condition: PutCondition | undefined): Promise<Settled> {
@@ -254,10 +264,11 @@ async function decidePut(applying: Applying): Promise<Settled> {
   for (let round = 0; round < mostRounds; round++) {
     const found = await look(applying)
     const there = found === undefined ? undefined : recognise(found)
-    if (found !== undefined && there?.version === write.version && isSame(write, found))
+    const isOurs = found !== undefined && there?.version === write.version && isSame(write, found)
+    if (isOurs && !lacksTags(applying, found))
       return { is: 'stored', token: found.token, etag: found.etag, proof: 'none' }
     const wanted = write.condition === 'absent' || write.condition === undefined ? undefined : write.condition.version
-    if (there?.version !== wanted) return refused(applying, there?.version)
+    if (!isOurs && there?.version !== wanted) return refused(applying, there?.version)
     try {
       return await send(applying, found === undefined ? { absent: true } : { token: found.token })
     } catch (error) {

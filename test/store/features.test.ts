@@ -1,4 +1,5 @@
 import { expect, test } from 'vitest'
+import type { Provider } from '../../src/core/provider.ts'
 import { memory } from '../../src/providers/memory.ts'
 import { bodyAt, eventually, testDirectory } from '../support/store.ts'
 import { noTraces, unread, watched } from '../inputs/nothing-stored.ts'
@@ -93,4 +94,33 @@ test('in one piece, or as the driver likes: the layout says which', async () => 
   }
   expect(await store.head('whole')).toMatchObject({ etag: whole.md5 })
   expect(await store.head('whole')).not.toHaveProperty('parts')
+})
+
+test.each([
+  ['a write', {}],
+  ['one with a condition', { if: 'absent' }],
+] as const)('%s whose upload broke before its tags were put again is not taken for finished', async (_, options) => {
+  await using directory = await testDirectory()
+  const { provider } = keeper('a')
+  let tags: number | undefined
+  let breaks = 1
+  const a: Provider = {
+    ...provider,
+    async put(request, signal) {
+      if (request.key !== 'k') return provider.put(request, signal)
+      await request.upload.save('an upload')
+      const result = await provider.put(request, signal)
+      // As Ceph: the object is there, and its tags come with another request, whose answer is lost.
+      if (breaks-- > 0) throw Object.assign(new Error('away'), { code: 'ECONNRESET' })
+      tags = 2
+      return result
+    },
+    async head(key, signal) {
+      const found = await provider.head(key, signal)
+      return found && { ...found, ...(tags === undefined ? {} : { tagCount: tags }) }
+    },
+  }
+  const store = await directory.open([a, keeper('b').provider])
+  await store.put('k', 'body', { features, ack: 'all', ...options })
+  expect((await a.head('k', AbortSignal.timeout(5_000)))?.tagCount).toBe(2)
 })
