@@ -1,5 +1,6 @@
 import type { Clock } from '../core/ports.ts'
 import type { Lease, WriteRow } from '../journal/contract.ts'
+import { isFileId } from '../stage/files.ts'
 import type { Stage } from '../stage/stage.ts'
 import type { Emit } from './events.ts'
 
@@ -65,6 +66,8 @@ export function housekeeping(deps: HousekeepingDeps): Housekeeping {
     const trash = lease.trash(batch)
     if (trash.length === 0) return false
     for (const { file, to } of trash) {
+      // Of a damaged row: no file is called so, and nothing may wait for it to go.
+      if (!isFileId(file)) continue
       if (to === 'cache') await stage.moveToCache(file)
       else {
         await stage.unlinkBody(file)
@@ -98,7 +101,7 @@ export function housekeeping(deps: HousekeepingDeps): Housekeeping {
       knownRows,
       cacheBytes: deps.cacheBytes,
     })
-    for (const file of dropped) await stage.evict(file)
+    for (const file of dropped) if (isFileId(file)) await stage.evict(file)
   }
 
   /** The wall clock, as far as it did not jump ahead while somebody looked: that the clock was set makes no upload old. */

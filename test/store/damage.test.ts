@@ -1,5 +1,6 @@
 import { readdir, readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
+import Database from 'better-sqlite3'
 import { expect, test } from 'vitest'
 import type { Clock } from '../../src/core/ports.ts'
 import { systemClock, systemRandom } from '../../src/core/system.ts'
@@ -32,6 +33,27 @@ test('a body that was damaged on local disk is not copied, uploaded or served as
   const again = await directory.open(providers)
   await eventually(async () => (await again.status()).blocked.writes === 0)
   await again.drain({ until: 'verified' })
+})
+
+test('a damaged name of a body in the journal leads nowhere, and holds up nothing else (I7)', async () => {
+  await using directory = await testDirectory({ orphans: 'allowed' })
+  const providers = [memory({ name: 'a' }), memory({ name: 'b' })] as const
+  const external = await directory.open(providers, { replication: { run: 'external' } })
+  const { id } = await external.uploads.create('k')
+  await external.uploads.putPart(id, 1, 'part')
+  await external.put('replaced', Buffer.alloc(50_000, 1))
+  await external.put('replaced', 'by this')
+  await external.put('k', 'body')
+  const database = new Database(join(directory.path, 'journal.sqlite'))
+  database.exec("UPDATE parts SET file = 'ü' || substr(file, 2)")
+  database.exec("UPDATE writes SET file = '../' || substr(file, 4) WHERE file IS NOT NULL")
+  database.close()
+  await external.uploads.abort(id)
+  await external.close()
+  const store = await directory.open(providers)
+  await store.drain()
+  await store.put('k', 'again', { ack: 'all' })
+  expect((await store.status()).stage.warnings).toEqual([])
 })
 
 test('a replicator that fails for a reason nobody foresaw says so in status, and is begun again (P8)', async () => {
