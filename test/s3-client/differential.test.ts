@@ -2,6 +2,7 @@ import { PutObjectCommand, type PutObjectCommandInput } from '@aws-sdk/client-s3
 import { randomInt } from 'node:crypto'
 import { expect, test } from 'vitest'
 import { gcs } from '../../src/providers/gcs.ts'
+import { fields } from '../../src/s3-client/fields.ts'
 import { startLocalGcs } from '../../src/testing/local/gcs/start.ts'
 import type { Intended } from './differential/compare.ts'
 import { chanceOf } from './differential/chance.ts'
@@ -34,7 +35,8 @@ test('a wrapped client answers as a plain one, call by call, from local disk or 
     },
   })
   expect(found.differences.join('\n'), again).toBe('')
-  if (calls >= 400) expect([...found.counts.keys()].filter(kind => kind.endsWith('answered')).length).toBe(16)
+  const never = Object.keys(fields).filter(command => !found.counts.has(`${command} answered`))
+  if (calls >= 400) expect(never, again).toEqual([])
 
   await store.drain()
   const atRest = await differencesAtRest(bucket, { plain: clients.plain, wrapped: primary })
@@ -99,7 +101,7 @@ test('uploads in parts that go to the primary are answered by it, and end as obj
   timeout: 60_000,
 }, async () => {
   console.log(`differential, parts at the primary: HOLDFAST_SEED=${seed}`)
-  await using sides = await startSides({}, undefined, { multipart: 'provider' })
+  await using sides = await startSides({}, undefined, { multipart: 'provider', relax: ['ACL'] })
   const { clients, store, primary } = sides
   // What Holdfast itself does in parts shows in ListMultipartUploads while it is being done.
   await store.put('first', 'so that the bucket is known')

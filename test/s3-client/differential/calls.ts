@@ -22,7 +22,7 @@ const kinds: readonly (readonly [weight: number, make: (world: World) => Call])[
   [3, listMultipartUploads],
   [3, createMultipartUpload],
   [10, uploadPart],
-  [3, uploadPartCopy],
+  [6, uploadPartCopy],
   [3, listParts],
   [5, completeMultipartUpload],
   [2, abortMultipartUpload],
