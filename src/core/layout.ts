@@ -53,7 +53,7 @@ export function partSizeOf({ etag, parts }: Layout): number | undefined {
 /** The layout that an entry tells of: no parts where they differ, or are not as many as the ETag says (if it says). */
 export function layoutOf(etag: string, size: number, partSize: number | undefined): Layout {
   if (partSize === undefined) return { etag, parts: [{ count: 1, bytes: size }] }
-  if (partSize === 0) return { etag, parts: [] }
+  if (partSize === 0) return { etag, parts: etag.endsWith('-1') ? [{ count: 1, bytes: size }] : [] }
   const whole = Math.floor(size / partSize)
   const rest = size - whole * partSize
   const runs: PartRun[] = []

@@ -35,7 +35,7 @@ describe('the parts that an app uploaded', () => {
     const size = sizes.reduce((sum, each) => sum + each, 0)
     const known = layoutOf(etag, size, partSize)
     expect(known.etag).toBe(etag)
-    expect(known.parts).toEqual(partSize === 0 ? [] : parts)
+    expect(known.parts).toEqual(partSize === 0 && count > 1 ? [] : parts)
     expect(partSizeOf({ etag: md5('x'), parts: [{ count: 1, bytes: size }] })).toBeUndefined()
   })
 

@@ -157,6 +157,21 @@ test.each([
   expect(count('UploadPart', seen)).toBe(5)
 })
 
+test('an upload of one empty part is remembered, and can be dropped', async () => {
+  const key = newKey()
+  await cloud.fault({ match: { operation: 'UploadPart', key }, times: 1, fault: { kind: 'status', status: 503 } })
+  const memo = remember()
+  const request = {
+    ...putOf(key, new Uint8Array(), { upload: memo }),
+    parts: [{ count: 1, bytes: 0 }],
+    inParts: true as const,
+  }
+  await errorOf(provider.put(request, signal))
+  await quiet()
+  await provider.abandon(key, memo.states.at(-1) ?? '', signal)
+  expect(await operations()).toEqual(['AbortMultipartUpload'])
+})
+
 test('an upload that the service has forgotten is begun again, once', async () => {
   const key = newKey()
   await cloud.fault({

@@ -52,7 +52,8 @@ export async function putParts(
   } else if (left !== undefined) {
     await tryAbandon(target, key, left.id, signal)
   }
-  const partSize = plan.in === 'parts' ? plan.partSize : (plan.runs[0]?.bytes ?? request.source.size)
+  // Not 0, that of a single empty part: as such it would not be read again.
+  const partSize = plan.in === 'parts' ? plan.partSize : Math.max(1, plan.runs[0]?.bytes ?? request.source.size)
   const begun = await begin(target, request, partSize, of, signal)
   const result = await goOn(target, head, request, begun, runsOf(begun), signal)
   if (result !== undefined) return result
