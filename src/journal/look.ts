@@ -62,6 +62,10 @@ export function look(database: Database) {
        (SELECT version FROM deleted WHERE key = @key) AS deleted, (SELECT max(version) FROM known WHERE key = @key) AS known,
        EXISTS (SELECT 1 FROM cached WHERE key = @key) AS cached`,
   )
+  const remembered = sql<{ deleted: Version | null; known: Version | null }>(
+    `SELECT (SELECT version FROM deleted WHERE key = @key) AS deleted, (SELECT max(version) FROM known WHERE key = @key) AS known`,
+  )
+  const holdsAny = sql<0 | 1>('SELECT EXISTS (SELECT 1 FROM writes) OR EXISTS (SELECT 1 FROM cached)').pluck()
   const cachedOf = sql<CachedRecord>('SELECT * FROM cached WHERE key = ?')
   const knownAt = sql<{ version: Version; token: string }>(
     'SELECT version, token FROM known WHERE key = ? AND provider = ?',
@@ -192,7 +196,27 @@ export function look(database: Database) {
     return rowsOf.rows
   }
 
+  let holding: { readonly version: number | undefined; readonly any: boolean } | undefined
+  /** Whether there is a body of any key, or work on any: often there is none. Looked up again when somebody committed since. */
+  const holds = (): boolean => {
+    const version = dataVersion.get()
+    if (holding === undefined || holding.version !== version) holding = { version, any: holdsAny.get() === 1 }
+    return holding.any
+  }
+
   const view = (key: string): KeyView => {
+    // What is accepted from here on is later than this look.
+    if (!holds()) {
+      const { deleted, known } = remembered.get({ key }) ?? { deleted: null, known: null }
+      const newest = (deleted ?? '') > (known ?? '') ? deleted : known
+      return {
+        open: undefined,
+        tentative: undefined,
+        deleted: deleted ?? undefined,
+        newest: newest ?? undefined,
+        cached: undefined,
+      }
+    }
     const found = standing.get({ key })
     const open = rowMaybe(found?.open)
     const tentative = rowMaybe(found?.tentative)

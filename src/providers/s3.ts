@@ -8,6 +8,7 @@ import { classify } from './s3/classify.ts'
 import { placeOf } from './s3/client.ts'
 import { deleteObject } from './s3/delete.ts'
 import { amazon, cautious, type Dialect } from './s3/dialect.ts'
+import { directReads } from './s3/direct.ts'
 import { learnDialect } from './s3/learn.ts'
 import { listObjects } from './s3/list.ts'
 import { abandonUpload, putParts } from './s3/multipart.ts'
@@ -41,7 +42,8 @@ export function s3(options: S3Options): Provider {
   const sizes = { threshold: multipartThreshold, partSize, equalParts }
   let dialect: Dialect = isAmazon ? amazon(canSign()) : cautious(known, canSign())
 
-  const target: Target = { sdk, client, bucket, errors, dialect: () => dialect }
+  const direct = options.client === undefined ? directReads(client) : undefined
+  const target: Target = { sdk, client, bucket, errors, direct, dialect: () => dialect }
   const check = bucketCheck(target)
   const head = (key: string, signal: AbortSignal): ReturnType<Provider['head']> =>
     headObject(target, check, key, signal)

@@ -30,7 +30,7 @@ test.each([
   [4096, 400],
   [8 * 1024 * 1024, 40],
 ])(
-  'a wrapped GetObject of %i bytes takes at most 15 %% more than a plain one',
+  'a wrapped GetObject of %i bytes takes at most 15 percent more than a plain one',
   async (size, rounds) => {
     await using world = await startWorld({ process: 'own' })
     await world.s3.putObject({ Bucket: bucket, Key: `of-${size}`, Body: Buffer.alloc(size, 'x') })

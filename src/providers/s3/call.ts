@@ -9,6 +9,7 @@ import { unlessAborted } from '../../core/abort.ts'
 import type { ErrorMaker } from '../errors.ts'
 import { hasRequestId, judge, notProvider, protocolError, type Purpose, type Seen, type Verdict } from './classify.ts'
 import type { Dialect } from './dialect.ts'
+import type { Direct, SignedRequest } from './direct.ts'
 
 export type Sdk = typeof import('@aws-sdk/client-s3')
 
@@ -18,6 +19,8 @@ export interface Target {
   readonly client: S3Client
   readonly bucket: string
   readonly errors: ErrorMaker
+  /** Where the client is one of our own. */
+  readonly direct: Direct | undefined
   /** What is known of it at this moment. */
   dialect(): Dialect
 }
@@ -55,9 +58,9 @@ export type Command<Input extends ServiceInputTypes, Output extends ServiceOutpu
 >
 
 /** Made once: a reason of its own for each call would cost more than the call. */
-const over = new Error('the call is over')
+export const over: Error = new Error('the call is over')
 
-const mostErrorBytes = 65_536
+export const mostErrorBytes = 65_536
 /** A page of a listing has a thousand keys of at most 1,024 bytes, each written with three. */
 const mostAnswerBytes = 16 * 2 ** 20
 
@@ -80,7 +83,9 @@ export async function ask<Input extends ServiceInputTypes, Output extends Servic
   const seen: Watched = {}
   onlyOnce(command)
   plainRequest(command, asking.headers ?? {})
-  watch(command, seen, asking.streams === true)
+  const { key } = asking
+  const learn = (request: SignedRequest): void => void (key !== undefined && target.direct?.learn(request, key))
+  watch(command, seen, asking.streams === true, learn)
   try {
     const sent = client.send(command, { abortSignal: inner.signal, requestTimeout: 0 })
     const output = await unlessAborted(sent, signal, () => inner.abort(signal.reason))
@@ -119,7 +124,7 @@ export async function call<Input extends ServiceInputTypes, Output extends Servi
   return answer
 }
 
-function isSpoken(dialect: Dialect, asking: Asking, answer: Seen, body = ''): boolean {
+export function isSpoken(dialect: Dialect, asking: Asking, answer: Seen, body = ''): boolean {
   return dialect.quirks['request-id'] === 'never' && asking.speaks(answer, body)
 }
 
@@ -130,7 +135,7 @@ interface Stack {
 }
 type Middleware = (next: Handler) => Handler
 type Handler = (args: { request: HttpRequest }) => Promise<{ response: HttpResponse }>
-interface HttpRequest {
+interface HttpRequest extends SignedRequest {
   headers: Record<string, string>
 }
 interface HttpResponse {
@@ -196,11 +201,12 @@ interface Watched {
 }
 
 /** Sits next to the connection: sees status and headers before anything else does, and reads bodies up to a limit. */
-function watch(command: HasStack, seen: Watched, streams: boolean): void {
+function watch(command: HasStack, seen: Watched, streams: boolean, learn: (request: SignedRequest) => void): void {
   stackOf(command).addRelativeTo(
     next => async args => {
       const result = await next(args)
       const { response } = result
+      if (response.statusCode < 300) learn(args.request)
       const { statusCode: status } = response
       seen.answer = { status, headers: { ...response.headers } }
       if (status < 300 && streams) {
@@ -224,7 +230,10 @@ function watch(command: HasStack, seen: Watched, streams: boolean): void {
 }
 
 /** Of an error's body what came is enough: the status decides. */
-async function readBody(body: unknown, limit: number): Promise<{ bytes: Buffer; isWhole: boolean; error?: unknown }> {
+export async function readBody(
+  body: unknown,
+  limit: number,
+): Promise<{ bytes: Buffer; isWhole: boolean; error?: unknown }> {
   if (body instanceof Uint8Array)
     return { bytes: Buffer.from(body.subarray(0, limit)), isWhole: body.byteLength <= limit }
   const chunks: Uint8Array[] = []

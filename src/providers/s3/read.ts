@@ -5,6 +5,7 @@ import type { ByteRange, GetRequest, RemoteBody, RemoteObject } from '../../core
 import { cutRange } from '../../core/range.ts'
 import { cleanCause } from '../transport.ts'
 import type { BucketCheck } from './bucket.ts'
+import { askDirect } from './ask-direct.ts'
 import { type Answer, ask, type Target } from './call.ts'
 import { protocolError, type Purpose, type Seen, type Verdict } from './classify.ts'
 import { quoted } from './condition.ts'
@@ -18,9 +19,10 @@ export async function headObject(
   signal: AbortSignal,
 ): Promise<RemoteObject | undefined> {
   const purpose: Purpose = { call: 'head', key, writes: false }
-  const command = new target.sdk.HeadObjectCommand({ Bucket: target.bucket, Key: key })
   const asking = { ...purpose, headers: checksumMode(target.dialect()), speaks: spokeOfObject }
-  const answer = await ask(target, command, asking, signal)
+  const command = () => new target.sdk.HeadObjectCommand({ Bucket: target.bucket, Key: key })
+  const answer =
+    (await askDirect(target, 'HEAD', key, asking, signal)) ?? (await ask(target, command(), asking, signal))
   if (answer.refused !== undefined) return await settle(target, bucket, key, answer.refused, signal)
   const object = describe(key, answer.headers, target.dialect())
   if (object === undefined) throw protocolError(target.errors, purpose, 'was answered without length, ETag or date')
@@ -37,14 +39,13 @@ export async function getObject(
   const dialect = target.dialect()
   if (token !== undefined && !dialect.readIf) throw errors.unsupported('read only a certain object', key)
   const purpose: Purpose = { call: 'get', key, writes: false }
-  const command = new target.sdk.GetObjectCommand({
-    Bucket: target.bucket,
-    Key: key,
-    ...(range === undefined ? {} : { Range: rangeHeader(range) }),
-  })
+  const Range = range === undefined ? {} : { Range: rangeHeader(range) }
+  const command = () => new target.sdk.GetObjectCommand({ Bucket: target.bucket, Key: key, ...Range })
   const pin: Record<string, string> = token === undefined ? {} : { 'if-match': quoted(token, dialect) }
-  const headers = { ...checksumMode(dialect), ...pin }
-  const answer = await ask(target, command, { ...purpose, headers, streams: true, speaks: spokeOfObject }, signal)
+  const asking = { ...purpose, headers: { ...checksumMode(dialect), ...pin }, streams: true, speaks: spokeOfObject }
+  const answer =
+    (await askDirect(target, 'GET', key, { ...asking, headers: { ...asking.headers, ...Range } }, signal)) ??
+    (await ask(target, command(), asking, signal))
   if (answer.refused === undefined) return bodyOf(target, purpose, answer, key, range, signal)
   await settle(target, bucket, key, answer.refused, signal)
   return undefined

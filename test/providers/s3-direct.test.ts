@@ -1,0 +1,192 @@
+import { S3Client } from '@aws-sdk/client-s3'
+import { describe, expect, test } from 'vitest'
+import { HoldfastError } from '../../src/core/errors.ts'
+import type { Provider } from '../../src/core/provider.ts'
+import { s3 } from '../../src/providers/s3.ts'
+import { sigV4 } from '../../src/providers/s3/sigv4.ts'
+import { startLocalS3 } from '../../src/testing/local/s3/index.ts'
+import {
+  type Answer,
+  amazonAt,
+  errorOf,
+  named,
+  ofObject,
+  putOf,
+  type Recorder,
+  refuse,
+  reply,
+  secrets,
+  startRecorder,
+} from './s3-recorder.ts'
+
+const { signal } = new AbortController()
+
+async function read(provider: Provider, key: string): Promise<string> {
+  const found = await provider.get({ key, range: undefined, token: undefined }, signal)
+  const chunks: Uint8Array[] = []
+  for await (const chunk of found?.body ?? []) chunks.push(chunk)
+  return Buffer.concat(chunks).toString()
+}
+
+/** The SDK says in the URL of a GET what it is; ours have no query. */
+const isOfSdk = ({ url }: Recorder['requests'][number]): boolean => url.includes('x-id=GetObject')
+
+test("a signature is the one of Amazon's own example", () => {
+  // "Example: GET Object" of https://docs.aws.amazon.com/AmazonS3/latest/API/sig-v4-header-based-auth.html
+  const by = { accessKeyId: 'AKIAIOSFODNN7EXAMPLE', secretAccessKey: 'wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY' }
+  const headers = {
+    host: 'examplebucket.s3.amazonaws.com',
+    range: 'bytes=0-9',
+    'x-amz-content-sha256': 'e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855',
+  }
+  const at = new Date(Date.UTC(2013, 4, 24))
+  const scope = { region: 'us-east-1', service: 's3' }
+  const signed = sigV4()({ method: 'GET', path: '/test.txt', headers }, by, scope, at)
+  expect(signed['authorization']).toBe(
+    'AWS4-HMAC-SHA256 Credential=AKIAIOSFODNN7EXAMPLE/20130524/us-east-1/s3/aws4_request, ' +
+      'SignedHeaders=host;range;x-amz-content-sha256;x-amz-date, ' +
+      'Signature=f0e8bdb87c964420e857bd35b5d6ed310bd44f0170aba48dd91039c6036bdb41',
+  )
+})
+
+test('a driver with its own client reads past the SDK once the SDK has shown the way; what it asks for is the same', async () => {
+  const whole = reply(200, ofObject, 'hello')
+  const looked = reply(200, { ...ofObject, 'content-length': '5' })
+  await using server = await startRecorder((request, response, seen) =>
+    (seen.method === 'HEAD' ? looked : whole)(request, response, seen),
+  )
+  const provider = await amazonAt(server.endpoint)
+  for (const key of ['a', "b/ö ü+(!*')&?#%2F"]) {
+    const before = server.requests.length
+    expect(await read(provider, key)).toBe('hello')
+    await provider.head(key, signal)
+    await provider.get({ key, range: { start: 0, end: 5 }, token: 'e' }, signal).then(found => found?.close())
+    const fresh = await amazonAt(server.endpoint)
+    await read(fresh, key)
+    const [first, head, ranged, bySdk] = server.requests.slice(before)
+    expect([first, head, ranged, bySdk].map(seen => seen !== undefined && isOfSdk(seen))).toEqual([
+      key === 'a',
+      false,
+      false,
+      true,
+    ])
+    expect(head?.method).toBe('HEAD')
+    expect(ranged?.headers).toMatchObject({
+      range: 'bytes=0-4',
+      'if-match': '"e"',
+      'x-amz-security-token': 'canary-token',
+    })
+    expect(ranged?.url).toBe(bySdk?.url.split('?')[0])
+    for (const name of ['host', 'user-agent', 'x-amz-content-sha256', 'x-amz-checksum-mode'])
+      expect(ranged?.headers[name], name).toBe(bySdk?.headers[name])
+    const scopeOf = (text = ''): string | undefined => /Credential=([^,]+)/.exec(text)?.[1]
+    expect(scopeOf(ranged?.headers.authorization)).toBe(scopeOf(bySdk?.headers.authorization))
+  }
+})
+
+test("a client that the user brought is asked itself, each time: its middleware is the user's", async () => {
+  await using server = await startRecorder(reply(200, ofObject, 'hello'))
+  const given = new S3Client({
+    endpoint: server.endpoint,
+    region: 'us-east-1',
+    credentials: secrets,
+    forcePathStyle: true,
+  })
+  const provider = s3({ bucket: 'main', client: given })
+  for (let i = 0; i < 3; i++) await read(provider, 'a')
+  expect(server.requests.map(isOfSdk)).toEqual([true, true, true])
+  given.destroy()
+})
+
+test('a server that checks signatures takes them, also with a new day, a session and any key', async () => {
+  await using cloud = await startLocalS3({ buckets: ['main'] })
+  const { id, secret } = cloud.credentials
+  const credentials = { accessKeyId: id, secretAccessKey: secret }
+  const provider = s3({ bucket: 'main', endpoint: cloud.endpoint, credentials, prefix: 'tenant/ä' })
+  for (const key of ['plain', 'sp ace/+plus', 'ünï/ç%20o?d=e&', "q'u(o)t*e!", '~tilde_-.']) {
+    await provider.put(putOf(key, key), signal)
+    expect(await read(provider, key)).toBe(key)
+    expect((await provider.head(key, signal))?.size).toBe(Buffer.byteLength(key))
+  }
+  expect(await provider.get({ key: 'absent', range: undefined, token: undefined }, signal)).toBeUndefined()
+  expect(await provider.head('absent', signal)).toBeUndefined()
+})
+
+const failures: Record<string, Answer> = {
+  'a missing bucket': refuse(404, 'NoSuchBucket'),
+  'a refused key': refuse(403, 'InvalidAccessKeyId'),
+  'a refused object': refuse(403, 'AccessDenied', {}, 'User is not authorized to perform: kms:Decrypt'),
+  'another region': refuse(301, 'PermanentRedirect', { 'x-amz-bucket-region': 'eu-central-1' }),
+  'another region, said in the body': reply(
+    400,
+    { ...named, 'content-type': 'application/xml' },
+    '<Error><Code>AuthorizationHeaderMalformed</Code><Message>wrong &lt;region&gt;</Message><Region>eu-west-3</Region></Error>',
+  ),
+  'an archived object': refuse(403, 'InvalidObjectState'),
+  'a condition': refuse(412, 'PreconditionFailed'),
+  'a range': refuse(416, 'InvalidRange'),
+  'too many requests': refuse(503, 'SlowDown', { 'retry-after': '7' }),
+  'a server error': refuse(500, 'InternalError'),
+  'a clock': refuse(403, 'RequestTimeTooSkewed'),
+  'a proxy that forbids': reply(403, { 'content-type': 'text/html' }, '<html>No.</html>'),
+  'a portal': reply(200, { 'content-type': 'text/html', 'last-modified': 'x' }, '<html>Log in</html>'),
+  'a bad gateway': reply(502, {}, 'bad gateway'),
+  'an answer without a date': reply(200, named, 'hello'),
+  'a connection that ends': (_request, response) => void response.destroy(),
+}
+
+const isNoS3 = new Set(['a portal', 'a bad gateway', 'a proxy that forbids'])
+
+describe('what goes wrong is judged as what the SDK throws', () => {
+  const shown = (error: unknown): object => {
+    expect(error).toBeInstanceOf(HoldfastError)
+    const { code, reason, message, retryable, retryAfterMs, field, rule, key, provider } = error as HoldfastError
+    return { code, reason, message, retryable, retryAfterMs, field, rule, key, provider }
+  }
+
+  test.each(Object.entries(failures))('%s', async (name, failure) => {
+    await using server = await startRecorder(reply(200, ofObject, 'hello'))
+    const known = await amazonAt(server.endpoint)
+    await read(known, 'a')
+    const fresh = await amazonAt(server.endpoint)
+    server.answer = failure
+    const before = server.requests.length
+    const direct = await errorOf(read(known, 'a'))
+    const asked = server.requests.slice(before)
+    const bySdk = await errorOf(read(fresh, 'a'))
+    expect(asked.length).toBeGreaterThan(0)
+    expect(isOfSdk(asked[0] as Recorder['requests'][number])).toBe(false)
+    expect(server.requests.length - before - asked.length, 'as many requests').toBe(asked.length)
+    // What is no answer of S3 is told in the words of whoever tried to read it.
+    const more = isNoS3.has(name) ? { message: expect.any(String) } : {}
+    expect(shown(direct)).toEqual({ ...shown(bySdk), ...more })
+  })
+
+  test('after a wrong clock the SDK is asked, which sets it right', async () => {
+    await using server = await startRecorder(reply(200, ofObject, 'hello'))
+    const provider = await amazonAt(server.endpoint)
+    await read(provider, 'a')
+    server.answer = refuse(403, 'RequestTimeTooSkewed')
+    await errorOf(read(provider, 'a'))
+    server.answer = reply(200, ofObject, 'hello')
+    const before = server.requests.length
+    await read(provider, 'a')
+    await read(provider, 'a')
+    expect(server.requests.slice(before).map(isOfSdk)).toEqual([true, false])
+  })
+
+  test('an abort before the answer rejects with its reason and lets go of the connection', async () => {
+    await using server = await startRecorder(reply(200, ofObject, 'hello'))
+    const provider = await amazonAt(server.endpoint)
+    await read(provider, 'a')
+    server.answer = () => new Promise(() => {})
+    const reason = new Error('enough')
+    const asked = provider.get(
+      { key: 'a', range: undefined, token: undefined },
+      AbortSignal.any([AbortSignal.timeout(50)]),
+    )
+    await expect(asked).rejects.toMatchObject({ name: 'TimeoutError' })
+    await expect(provider.head('a', AbortSignal.abort(reason))).rejects.toBe(reason)
+    await expect.poll(() => server.open()).toBeLessThanOrEqual(1)
+  })
+})
