@@ -37,7 +37,7 @@ const modules: Readonly<Record<string, readonly string[]>> = {
   reconcile: ['node:crypto'],
   holdfast: ['node:path', 'node:util'],
   index: [],
-  's3-client': ['node:crypto', 'node:stream', '@aws-sdk/client-s3'],
+  's3-client': ['node:crypto', 'node:stream', 'node:timers/promises', '@aws-sdk/client-s3'],
 }
 
 const drivers: Readonly<Record<string, readonly string[]>> = {

@@ -9,7 +9,7 @@ export type Decision =
   /** Rejected before anything happens; `why` ends the sentence "<command> …: ". */
   | { readonly go: 'refused'; readonly why: string }
 
-const asked = 'Asks the client’s own bucket, which has a new write once it is replicated.'
+const asked = 'Asks the client’s own bucket; where a new write of the key is not there yet, again for up to 5 seconds.'
 
 /** Reads of what only one bucket knows. */
 const read = { go: 'pass', note: asked } as const

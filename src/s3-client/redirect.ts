@@ -8,6 +8,7 @@ import type { Call, Settings } from './handler.ts'
 import { copiesOut, handlers } from './handlers.ts'
 import { judge } from './judge.ts'
 import { endingWith } from './last.ts'
+import { oncePassed } from './on-its-way.ts'
 import { membersOf, nameOf } from './schema.ts'
 import type { Command, Middleware, Next, Stack } from './stack.ts'
 
@@ -99,8 +100,10 @@ function answerer(
     return () => copyOut({ ...call, ...from, bucket: bucket as string })
   }
   const decision = decide(name, 'Key' in input)
-  if (decision.go === 'pass') return undefined
+  const isOfNewest = typeof input['Key'] === 'string' && given(input)['VersionId'] === undefined
+  if (decision.go === 'pass' && !isOfNewest) return undefined
   return async () => {
+    if (decision.go === 'pass') return await oncePassed({ ...call, ...own, bucket: bucket as string })
     if (decision.go === 'refused')
       throw notImplemented(`${name} on the bucket ${String(bucket)} is refused: ${decision.why}`)
     return await handle(decision.command, command, { ...call, ...own, bucket: bucket as string })
