@@ -48,7 +48,7 @@ export interface S3Features {
 /** Which of them. */
 export type S3FeatureName = keyof S3Features
 
-export const s3FeatureNames = [
+export const s3FeatureNames: readonly S3FeatureName[] = [
   'ACL',
   'GrantFullControl',
   'GrantRead',
@@ -65,7 +65,7 @@ export const s3FeatureNames = [
   'ObjectLockMode',
   'ObjectLockRetainUntilDate',
   'ObjectLockLegalHoldStatus',
-] as const satisfies readonly S3FeatureName[]
+]
 
 /** Why a provider cannot keep a feature, and has no equal to it. */
 export interface FeatureRefusal {

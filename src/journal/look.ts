@@ -236,7 +236,7 @@ export function look(database: Database) {
   }
 
   return {
-    view,
+    view: (key: string): KeyView => view(key),
 
     openKeys(prefix: string, after: string, limit: number): OpenKey[] {
       return openFrom

@@ -42,7 +42,7 @@ export function partRows(database: Database) {
     /** One part: replaced by another. */
     dropFile: dropRows('file') as (file: string) => void,
     /** An upload, with the parts that are still its own. */
-    dropUpload: drop,
+    dropUpload: drop as (upload: string) => void,
     /** The body of a write that ends. */
     dropOfWrite: dropOfWrite as (seq: number) => void,
     /** A write did not happen after all: the upload that it was made of is open again, as it was. */

@@ -16,7 +16,7 @@ import type { FieldRows } from './fields/row.ts'
  * What becomes of every input field of every command that Holdfast answers itself. A test holds it to the SDK's own schema: a field of a
  * newer SDK fails it until somebody has decided.
  */
-export const fields = {
+export const fields: Readonly<Record<HandledCommand, FieldRows>> = {
   PutObject,
   CopyObject,
   GetObject,
@@ -33,7 +33,23 @@ export const fields = {
   ListMultipartUploads,
   CompleteMultipartUpload,
   AbortMultipartUpload,
-} as const satisfies Readonly<Record<string, FieldRows>>
+}
 
 /** A command that Holdfast answers itself, by its name in the SDK's schema. */
-export type HandledCommand = keyof typeof fields
+export type HandledCommand =
+  | 'PutObject'
+  | 'CopyObject'
+  | 'GetObject'
+  | 'HeadObject'
+  | 'GetObjectAttributes'
+  | 'DeleteObject'
+  | 'DeleteObjects'
+  | 'ListObjects'
+  | 'ListObjectsV2'
+  | 'CreateMultipartUpload'
+  | 'UploadPart'
+  | 'UploadPartCopy'
+  | 'ListParts'
+  | 'ListMultipartUploads'
+  | 'CompleteMultipartUpload'
+  | 'AbortMultipartUpload'

@@ -1,3 +1,4 @@
+import type { HandledCommand } from './fields.ts'
 import type { Call, Handler } from './handler.ts'
 import { abortMultipartUpload, createMultipartUpload } from './multipart/begin.ts'
 import { completeMultipartUpload } from './multipart/complete.ts'
@@ -7,11 +8,16 @@ import { listMultipartUploads, listParts } from './multipart/list.ts'
 import { uploadPart } from './multipart/part.ts'
 import { completeAtProvider } from './multipart/provider.ts'
 
+type MultipartCommand = Extract<
+  HandledCommand,
+  `${string}MultipartUpload` | 'ListMultipartUploads' | 'UploadPart' | 'UploadPartCopy' | 'ListParts'
+>
+
 /**
  * Objects that come in parts. `multipart: 'local'`: parts are kept on local disk until Complete makes one write of them. 'provider': everything goes to the
  * client's own bucket as it is, and Complete takes the object in.
  */
-export const multipart = {
+export const multipart: Readonly<Record<MultipartCommand, Handler>> = {
   CreateMultipartUpload: local(createMultipartUpload, createAtProvider),
   UploadPart: local(uploadPart),
   UploadPartCopy: local(uploadPartCopy),
@@ -19,7 +25,7 @@ export const multipart = {
   ListMultipartUploads: local(listMultipartUploads),
   CompleteMultipartUpload: local(completeMultipartUpload, completeAtProvider),
   AbortMultipartUpload: local(abortMultipartUpload),
-} as const satisfies Record<string, Handler>
+}
 
 /** `atProvider`: what is done instead with `multipart: 'provider'`. Default: what the plain client does. */
 function local<Input extends object>(

@@ -1,7 +1,16 @@
 import { type ErrorFields, s3Error } from '../errors.ts'
 
+type Refusal =
+  | 'BadDigest'
+  | 'EntityTooSmall'
+  | 'InvalidPart'
+  | 'InvalidPartOrder'
+  | 'InvalidRequest'
+  | 'MalformedXML'
+  | 'NoSuchUpload'
+
 /** Status and message, as S3 has them (https://docs.aws.amazon.com/AmazonS3/latest/API/ErrorResponses.html). */
-const refusals = {
+const refusals: Readonly<Record<Refusal, readonly [status: number, message: string]>> = {
   BadDigest: [400, 'The Content-MD5 you specified did not match what we received.'],
   EntityTooSmall: [400, 'Your proposed upload is smaller than the minimum allowed size'],
   InvalidPart: [
@@ -15,10 +24,10 @@ const refusals = {
     404,
     'The specified upload does not exist. The upload ID may be invalid, or the upload may have been aborted or completed.',
   ],
-} as const satisfies Record<string, readonly [status: number, message: string]>
+}
 
 /** What S3 refuses about an upload in parts, as the SDK's error. `fields` are those of S3's error document. */
-export function refused(code: keyof typeof refusals, fields: ErrorFields = {}, message?: string): Error {
+export function refused(code: Refusal, fields: ErrorFields = {}, message?: string): Error {
   const [status, usual] = refusals[code]
   return s3Error(code, status, message ?? usual, fields)
 }

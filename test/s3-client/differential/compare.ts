@@ -174,4 +174,4 @@ export function shown(value: unknown): string {
   return text === undefined ? 'nothing' : text.length > 300 ? `${text.slice(0, 300)}… (${text.length})` : text
 }
 
-export const sides: readonly Side[] = ['plain', 'wrapped']
+const sides: readonly Side[] = ['plain', 'wrapped']
