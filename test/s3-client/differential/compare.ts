@@ -173,5 +173,3 @@ export function shown(value: unknown): string {
   const text = JSON.stringify(value, (_, each: unknown) => (each instanceof Uint8Array ? `${each.length} bytes` : each))
   return text === undefined ? 'nothing' : text.length > 300 ? `${text.slice(0, 300)}… (${text.length})` : text
 }
-
-const sides: readonly Side[] = ['plain', 'wrapped']
