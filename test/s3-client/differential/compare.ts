@@ -1,6 +1,6 @@
 import { isDeepStrictEqual } from 'node:util'
 import { S3ServiceException } from '@aws-sdk/client-s3'
-import type { Both, Side } from './world.ts'
+import type { Both } from './world.ts'
 
 /** What came of one call: plain values that can be compared. */
 export interface Outcome {
