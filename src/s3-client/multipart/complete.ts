@@ -97,10 +97,7 @@ async function completed(
   }
 }
 
-/**
- * The condition, for the store. What does not hold now is refused here: an upload whose condition breaks later, at the primary, ends with it, while
- * S3 keeps it.
- */
+/** The condition, for the store. What does not hold now is refused here, before the parts are read. */
 async function conditionNow(call: Completing): Promise<CompleteOptions['if']> {
   const { input, store } = call
   const condition = await conditionOf(call, keyOf(input), input)
