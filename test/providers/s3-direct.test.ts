@@ -112,6 +112,22 @@ test('a server that checks signatures takes them, also with a new day, a session
   expect(await provider.head('absent', signal)).toBeUndefined()
 })
 
+test('a thousand looks, and a thousand reads, take the one connection that the first took', async () => {
+  const whole = reply(200, ofObject, 'hello')
+  const looked = reply(200, { ...ofObject, 'content-length': '5' })
+  await using server = await startRecorder((request, response, seen) =>
+    (seen.method === 'HEAD' ? looked : whole)(request, response, seen),
+  )
+  const provider = await amazonAt(server.endpoint)
+  await read(provider, 'a')
+  for (let i = 0; i < 1_000; i++) {
+    await provider.head('a', signal)
+    await read(provider, 'a')
+  }
+  expect(server.requests.filter(isOfSdk)).toHaveLength(1)
+  expect(server.open()).toBe(1)
+})
+
 const failures: Record<string, Answer> = {
   'a missing bucket': refuse(404, 'NoSuchBucket'),
   'a refused key': refuse(403, 'InvalidAccessKeyId'),

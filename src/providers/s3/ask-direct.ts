@@ -46,6 +46,8 @@ export async function askDirect(
     const answer: Seen = { status, headers }
     seen = answer
     if (status >= 300) throw await refusalOf(status, body, signal)
+    // It has none, and yet the connection serves no other request before its end was read.
+    if (method === 'HEAD') await unlessAborted(readBody(body, mostErrorBytes), signal)
     if (!hasRequestId(headers) && !isSpoken(target.dialect(), asking, answer)) {
       inner.abort(over)
       const error = notProvider(errors, asking, `got ${status} without the headers of S3`)
