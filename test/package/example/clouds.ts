@@ -5,6 +5,7 @@ import { openHoldfast } from 'holdfast'
 import { azure } from 'holdfast/azure'
 import { gcs } from 'holdfast/gcs'
 import { s3 } from 'holdfast/s3'
+import { withHoldfast } from 'holdfast/s3-client'
 
 export const store = await openHoldfast({
   directory: '/srv/store',
@@ -12,3 +13,9 @@ export const store = await openHoldfast({
   secondary: gcs({ bucket: 'photos', client: new Storage() }),
   mirrors: [azure({ container: 'photos', client: new BlobServiceClient('https://account.blob.core.windows.net') })],
 })
+
+export const client: S3Client = withHoldfast(
+  new S3Client({ region: 'eu-central-1' }),
+  { photos: store },
+  { relax: ['ACL'] },
+)
