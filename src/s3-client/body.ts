@@ -81,6 +81,8 @@ class StoredBody extends Readable {
       for (let step = await this.#reader.read(); !step.done; step = await this.#reader.read()) chunks.push(step.value)
     } catch (error) {
       const known = this.#asError(error) as Error
+      // Whoever waits for the bytes hears of it; an event that nobody listens to would end the process.
+      this.on('error', () => {})
       this.destroy(known)
       throw known
     }

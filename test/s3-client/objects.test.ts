@@ -35,6 +35,29 @@ describe('the body of an answer', () => {
     expect(chunks.every(chunk => Buffer.isBuffer(chunk))).toBe(true)
   })
 
+  test.each(['transformToByteArray', 'transformToString', 'transformToWebStream'] as const)(
+    'that breaks off rejects %s, and nothing else: no event is left without a listener, which would end the process',
+    async way => {
+      const uncaught: unknown[] = []
+      const hear = (error: unknown): number => uncaught.push(error)
+      process.on('uncaughtException', hear)
+      try {
+        const control = new AbortController()
+        const { Body } = await world.s3.getObject({ Bucket: bucket, Key: 'hello' }, { abortSignal: control.signal })
+        control.abort()
+        const read = async (): Promise<unknown> => {
+          const all = Body?.[way]()
+          return all instanceof ReadableStream ? await new Response(all).text() : await all
+        }
+        expect(await refusal(read())).toMatchObject({ name: 'AbortError' })
+        await new Promise(resolve => setTimeout(resolve, 20))
+      } finally {
+        process.off('uncaughtException', hear)
+      }
+      expect(uncaught).toEqual([])
+    },
+  )
+
   test('is given once', async () => {
     const once = await body()
     await once.transformToString()
