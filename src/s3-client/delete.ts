@@ -23,8 +23,9 @@ export async function deleteObject(call: Call<DeleteObjectCommandInput>): Promis
 
 /** Every key has an answer of its own; the call itself fails only where S3 would not look at any. */
 export async function deleteObjects(call: Call<DeleteObjectsCommandInput>): Promise<DeleteObjectsCommandOutput> {
-  const { Objects: objects = [], Quiet: quiet } = call.input.Delete ?? {}
-  if (objects.length === 0 || objects.length > mostKeys || objects.some(({ Key }) => typeof Key !== 'string')) {
+  const { Objects: given, Quiet: quiet } = call.input.Delete ?? {}
+  const objects = given ?? []
+  if (objects.length === 0 || objects.length > mostKeys || objects.some(each => typeof each?.Key !== 'string')) {
     const message = 'The XML you provided was not well-formed or did not validate against our published schema'
     throw s3Error('MalformedXML', 400, message)
   }
@@ -49,7 +50,8 @@ export async function deleteObjects(call: Call<DeleteObjectsCommandInput>): Prom
 
 async function failureOf(call: Call, { Key, ETag }: ObjectIdentifier): Promise<KeyError | undefined> {
   try {
-    await remove(call, Key as string, { IfMatch: ETag })
+    // `null` is none, as to the SDK.
+    await remove(call, Key as string, { IfMatch: ETag ?? undefined })
     return undefined
   } catch (error) {
     if (call.signal?.aborted === true) throw error

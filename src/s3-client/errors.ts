@@ -121,7 +121,7 @@ export function asS3Error(error: unknown, key?: string): unknown {
 
 /** S3's word for an input that breaks a rule. */
 function invalidAs({ field = '', rule = '' }: HoldfastError): readonly [string, number] {
-  if (field.startsWith('features')) return ['NotImplemented', 501]
+  if (field.startsWith('features')) return rule === 'provider' ? ['NotImplemented', 501] : ['InvalidArgument', 400]
   if (field === 'key') return rule === 'length' ? ['KeyTooLongError', 400] : ['InvalidArgument', 400]
   if (field === 'metadata')
     return rule === 'length' || rule === 'size' ? ['MetadataTooLarge', 400] : ['InvalidArgument', 400]

@@ -73,6 +73,6 @@ function featureNames(command: HandledCommand): readonly S3FeatureName[] {
 /** As it is sent. */
 function written(name: S3FeatureName, value: unknown): unknown {
   if (name === 'BucketKeyEnabled') return value
-  if (name === 'Expires') return new Date(value as Date).toUTCString()
+  if (name === 'Expires') return value instanceof Date ? value.toUTCString() : String(value)
   return value instanceof Date ? value.toISOString() : String(value)
 }

@@ -110,9 +110,18 @@ function answerer(
   }
 }
 
-/** Without what is `null` or `undefined`: to the SDK that is not given. */
+/** Without what is `null` or `undefined`: to the SDK that is not given. What it sends the same whatever its type is has the type that it is to have. */
 function given(input: Input): Input {
-  return Object.fromEntries(Object.entries(input).filter(([, value]) => value !== undefined && value !== null))
+  const pairs = Object.entries(input).filter(([, value]) => value !== undefined && value !== null)
+  return Object.fromEntries(pairs.map(([name, value]) => [name, typed(name, value)]))
+}
+
+const numbers = new Set(['ContentLength', 'PartNumber', 'MaxKeys', 'MaxParts', 'MaxUploads', 'MpuObjectSize'])
+
+/** Of code without types: a length out of a request's header is text, an id that serves as a key is a number. */
+function typed(name: string, value: unknown): unknown {
+  if (numbers.has(name) && typeof value === 'string' && /^\d{1,16}$/.test(value)) return Number(value)
+  return name === 'Key' && typeof value === 'number' ? String(value) : value
 }
 
 async function handle(name: HandledCommand, command: Command, call: Call): Promise<object> {

@@ -152,3 +152,48 @@ test('an error says what the store said, in S3’s word', async () => {
   )
   expect((await refusal(world.s3.putObject({ Bucket: bucket, Key: 'k', Body }))).message).toBe('the disk of the app')
 })
+
+describe('what code without types gives', () => {
+  const untyped = (given: object): never => given as never
+
+  test('as text where a number is to be, or as a number for a key, is taken as the SDK takes it', async () => {
+    const { s3 } = world
+    await s3.putObject(untyped({ Bucket: bucket, Key: 5, Body: 'abc', ContentLength: '3' }))
+    const { Body } = await s3.getObject(untyped({ Bucket: bucket, Key: '5', PartNumber: '1' }))
+    expect(await Body?.transformToString()).toBe('abc')
+    const short = s3.putObject(untyped({ Bucket: bucket, Key: '5', Body: 'abc', ContentLength: '2' }))
+    expect(await refusal(short)).toMatchObject({ name: 'IncompleteBody' })
+    expect(await s3.listObjectsV2(untyped({ Bucket: bucket, MaxKeys: '1' }))).toMatchObject({ MaxKeys: 1, KeyCount: 1 })
+    const { UploadId } = await s3.createMultipartUpload({ Bucket: bucket, Key: 'parts' })
+    const part = { Bucket: bucket, Key: 'parts', UploadId, PartNumber: '1', Body: 'abc', ContentLength: '3' }
+    await s3.uploadPart(untyped(part))
+    const { Parts } = await s3.listParts(untyped({ Bucket: bucket, Key: 'parts', UploadId, MaxParts: '1' }))
+    expect(Parts).toMatchObject([{ PartNumber: 1, Size: 3 }])
+    await s3.abortMultipartUpload({ Bucket: bucket, Key: 'parts', UploadId })
+  })
+
+  test('as the text of a date stays that text', async () => {
+    for (const Expires of ['soon', '2030-01-02', new Date(0)]) {
+      await world.s3.putObject(untyped({ Bucket: bucket, Key: 'expires', Body: 'a', Expires }))
+      const { ExpiresString } = await world.s3.headObject({ Bucket: bucket, Key: 'expires' })
+      expect(ExpiresString).toBe(Expires instanceof Date ? 'Thu, 01 Jan 1970 00:00:00 GMT' : Expires)
+    }
+  })
+
+  test('as null in a DeleteObjects is not given', async () => {
+    const { s3 } = world
+    const Objects = [{ Key: 'not there', ETag: null, VersionId: null }]
+    expect(await s3.deleteObjects(untyped({ Bucket: bucket, Delete: { Objects, Quiet: null } }))).toMatchObject({
+      Deleted: [{ Key: 'not there' }],
+    })
+    for (const wrong of [null, [null], []])
+      expect(await refusal(s3.deleteObjects(untyped({ Bucket: bucket, Delete: { Objects: wrong } })))).toMatchObject({
+        name: 'MalformedXML',
+      })
+  })
+
+  test('as a value that no service takes is the fault of the value, not of a feature', async () => {
+    const put = world.s3.putObject({ Bucket: bucket, Key: 'tags', Body: 'a', Tagging: 'a=b&a=c' })
+    expect(await refusal(put)).toMatchObject({ name: 'InvalidArgument', $metadata: { httpStatusCode: 400 } })
+  })
+})
