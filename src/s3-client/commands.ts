@@ -141,7 +141,7 @@ export const commands: Readonly<Record<string, Decision>> = {
 
 /**
  * Decides by the table. A command that is not in it (of a newer SDK, or the app's own) passes unless it names a key: then nobody knows what it does to
- * the object, and it is refused. `hasKey`: its input has a `Key`, by the SDK's schema or by what was given.
+ * the object, and it is refused. `hasKey`: the input that was given has a `Key`.
  */
 export function decide(command: string, hasKey: boolean): Decision {
   const found = Object.hasOwn(commands, command) ? commands[command] : undefined

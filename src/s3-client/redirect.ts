@@ -48,8 +48,8 @@ function middlewareOf(command: Command, sending: Sending): Middleware {
     const input = given.input as Input
     // The SDK writes its defaults into the input that it is given.
     const pass: Next = async () => await next({ ...given, input: { ...input } })
-    const name = nameOf(command) ?? nameIn(context)
-    const run = name === undefined ? undefined : answerer(name, command, input, sending, pass)
+    const name = nameOf(command) ?? nameIn(context) ?? 'a command without a name'
+    const run = answerer(name, command, input, sending, pass)
     if (run === undefined) return await pass(given)
     const { signal } = sending
     const isAborted = (): boolean => signal?.aborted === true

@@ -257,3 +257,22 @@ test('a client of another copy of the SDK, or of a bundle that renamed its class
   expect(await (await world.store.get('renamed'))?.text()).toBe('x')
   expect(configOf(world.first).endpoint).toBe(world.first.endpoint)
 })
+
+test('a command that says no name, and names a key, is refused: it may be a write', async () => {
+  const real = new PutObjectCommand({ Bucket: bucket, Key: 'unnamed', Body: 'x' })
+  class c {
+    readonly input = real.input
+    resolveMiddleware(stack: Concatenable, config: never, options: never): unknown {
+      const nameless: Concatenable = {
+        concat: other => ({ resolve: handler => stack.concat(other).resolve(handler, {}) }),
+      }
+      return real.resolveMiddleware(nameless as never, config, options)
+    }
+  }
+  expect(await refusal(world.s3.send(new c() as unknown as PutObjectCommand))).toMatchObject({ name: 'NotImplemented' })
+  expect(await refusal(world.plain.headObject({ Bucket: bucket, Key: 'unnamed' }))).toMatchObject({ name: 'NotFound' })
+})
+
+interface Concatenable {
+  concat(other: unknown): { resolve(handler: unknown, context: object): unknown }
+}
