@@ -1,6 +1,7 @@
 import type { PutObjectCommandInput } from '@aws-sdk/client-s3'
 import type { CallOptions, ProviderFeatures, PutOptions, S3FeatureName } from '../index.ts'
 import { defined } from './described.ts'
+import { invalidArgument } from './errors.ts'
 import { fields, type HandledCommand } from './fields.ts'
 import type { FieldRows } from './fields/row.ts'
 import type { Call } from './handler.ts'
@@ -57,7 +58,9 @@ export function featuresOf(
   const s3: Record<string, unknown> = {}
   for (const name of featureNames(command)) {
     const value = (input as Readonly<Record<string, unknown>>)[name]
-    if (value !== undefined && value !== null && value !== '') s3[name] = written(name, value)
+    if (value === undefined || value === null || value === '') continue
+    demandKnown(name, value)
+    s3[name] = written(name, value)
   }
   const names = Object.keys(s3)
   if (names.length === 0) return {}
@@ -68,6 +71,31 @@ export function featuresOf(
 function featureNames(command: HandledCommand): readonly S3FeatureName[] {
   const rows: FieldRows = fields[command]
   return Object.values(rows).flatMap(row => (row.kind === 'feature' ? [row.name] : []))
+}
+
+/**
+ * The values that S3 has for good. What is none of them would be accepted, and blocked at every provider. Storage classes and kinds of
+ * encryption are left open: there are more each year, and services of their own.
+ */
+const closed: Partial<Readonly<Record<S3FeatureName, readonly [header: string, ...values: string[]]>>> = {
+  ACL: [
+    'x-amz-acl',
+    'private',
+    'public-read',
+    'public-read-write',
+    'authenticated-read',
+    'aws-exec-read',
+    'bucket-owner-read',
+    'bucket-owner-full-control',
+  ],
+  ObjectLockMode: ['x-amz-object-lock-mode', 'GOVERNANCE', 'COMPLIANCE'],
+  ObjectLockLegalHoldStatus: ['x-amz-object-lock-legal-hold', 'ON', 'OFF'],
+}
+
+function demandKnown(name: S3FeatureName, value: unknown): void {
+  const [header, ...values] = closed[name] ?? []
+  if (header === undefined || values.some(known => known === value)) return
+  throw invalidArgument(header, value, `${name} must be one of ${values.join(', ')}`)
 }
 
 /** As it is sent. */

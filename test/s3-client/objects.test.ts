@@ -192,6 +192,23 @@ describe('what code without types gives', () => {
       })
   })
 
+  test.each([
+    ['ACL', 'publik'],
+    ['ObjectLockMode', 'compliance'],
+    ['ObjectLockLegalHoldStatus', 'on'],
+  ])(
+    'as one of the values that %s has for good is refused where it is none, before anything is stored',
+    async (field, value) => {
+      await using world = await startWorld()
+      const input = { Bucket: bucket, Key: 'k', Body: 'x', [field]: value }
+      const refused = { name: 'InvalidArgument', ArgumentValue: value, $metadata: { httpStatusCode: 400 } }
+      await expect(world.s3.putObject(input)).rejects.toMatchObject(refused)
+      await expect(world.s3.createMultipartUpload(input)).rejects.toMatchObject(refused)
+      expect((await world.store.status()).accepted).toBe(0)
+      expect(await world.store.uploads.list()).toEqual([])
+    },
+  )
+
   test('as a value that no service takes is the fault of the value, not of a feature', async () => {
     const put = world.s3.putObject({ Bucket: bucket, Key: 'tags', Body: 'a', Tagging: 'a=b&a=c' })
     expect(await refusal(put)).toMatchObject({ name: 'InvalidArgument', $metadata: { httpStatusCode: 400 } })
