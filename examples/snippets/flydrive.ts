@@ -10,7 +10,7 @@ const disk = new Disk(
     client: withHoldfast(openClient(), { [bucket]: store }),
     bucket,
     visibility: 'private',
-    // ACLs are asked of the bucket, which has a new object a little later: copy() would fail until then. setVisibility() is refused.
+    // With ACLs, copy() asks the bucket for that of its source: not while it is down. setVisibility() is refused.
     supportsACL: false,
   }),
 )
