@@ -64,10 +64,13 @@ export function layoutOf(etag: string, size: number, partSize: number | undefine
   return { etag, parts: runs.reduce((sum, run) => sum + run.count, 0) === count ? runs : [] }
 }
 
+/** Of one object at most, and the highest number of one (https://docs.aws.amazon.com/AmazonS3/latest/userguide/qfacts.html). */
+export const mostParts = 10_000
+
 /** As S3 says it of an object in parts: the MD5 of the parts' MD5s (hex, in order), and how many. */
 export function etagOfParts(md5s: readonly string[]): string {
   const all = createHash('md5')
-  for (const md5 of md5s) all.update(md5, 'hex')
+  for (const md5 of md5s) all.update(Buffer.from(md5, 'hex'))
   return `${all.digest('hex')}-${md5s.length}`
 }
 

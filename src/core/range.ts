@@ -7,3 +7,9 @@ export function cutRange(range: ByteRange | undefined, size: number): { start: n
   const end = 'last' in range ? size : Math.min(size, range.end ?? size)
   return start < size ? { start, end } : undefined
 }
+
+/** As the `Range` header of HTTP says it (RFC 9110, 14.2). */
+export function rangeHeader(range: ByteRange): string {
+  if ('last' in range) return `bytes=-${range.last}`
+  return range.end === undefined ? `bytes=${range.start}-` : `bytes=${range.start}-${range.end - 1}`
+}

@@ -1,13 +1,14 @@
 import type { GetObjectCommandOutput } from '@aws-sdk/client-s3'
 import type { Readable } from 'node:stream'
 import { checksumAlgorithms } from '../core/checksum.ts'
-import { loadSdk } from '../core/sdk.ts'
+import { rangeHeader } from '../core/range.ts'
 import type { Body, GetOptions, Holdfast, ObjectInfo, PutOptions } from '../index.ts'
 import type { CopySource } from './copy-source.ts'
 import { defined } from './described.ts'
 import { noSuchKey } from './errors.ts'
 import type { Call } from './handler.ts'
 import { signalled } from './inputs.ts'
+import { sdk } from './sdk.ts'
 
 /** What is copied, opened: its bytes are those of `info`, and come when they are asked for. */
 export interface Source {
@@ -49,11 +50,9 @@ async function openStored(call: Call, store: Holdfast, key: string, range: GetOp
 }
 
 async function openPlain(call: Call, { bucket, key }: CopySource, range: GetOptions['range']): Promise<Source> {
-  const { GetObjectCommand } = loadSdk<typeof import('@aws-sdk/client-s3')>('@aws-sdk/client-s3', 'holdfast/s3-client')
-  const Range = rangeHeader(range)
-  const answer = await call.plain(
-    new GetObjectCommand({ Bucket: bucket, Key: key, ...(Range === undefined ? {} : { Range }) }),
-  )
+  const { GetObjectCommand } = sdk()
+  const Range = range === undefined ? {} : { Range: rangeHeader(range) }
+  const answer = await call.plain(new GetObjectCommand({ Bucket: bucket, Key: key, ...Range }))
   const body = answer.Body as unknown as Readable
   let isTaken = false
   return {
@@ -68,12 +67,6 @@ async function openPlain(call: Call, { bucket, key }: CopySource, range: GetOpti
       if (!isTaken) body.destroy()
     },
   }
-}
-
-function rangeHeader(range: GetOptions['range']): string | undefined {
-  if (range === undefined) return undefined
-  if ('last' in range) return `bytes=-${range.last}`
-  return `bytes=${range.start}-${range.end === undefined ? '' : range.end - 1}`
 }
 
 /** Of the whole object, also where a piece was asked for. */

@@ -8,7 +8,6 @@ import type {
   UploadPartCopyCommandOutput,
 } from '@aws-sdk/client-s3'
 import { Readable } from 'node:stream'
-import { loadSdk } from '../core/sdk.ts'
 import { wholeSeconds } from './conditions.ts'
 import { checkSource, demandDirectives } from './copy.ts'
 import { openSource, type Source } from './copy-from.ts'
@@ -17,6 +16,7 @@ import { demandSource } from './copy-source.ts'
 import { defined } from './described.ts'
 import { metadata, s3Error } from './errors.ts'
 import type { Call } from './handler.ts'
+import { sdk } from './sdk.ts'
 import { sourceTags } from './tags.ts'
 
 /**
@@ -122,8 +122,4 @@ function apart(answer: Partial<PutObjectCommandOutput>): { checksums: object; ot
     Object.fromEntries(Object.entries(answer).filter(([name]) => name.startsWith('Checksum') === isChecksum)),
   )
   return { checksums: checksums ?? {}, others: others ?? {} }
-}
-
-function sdk(): typeof import('@aws-sdk/client-s3') {
-  return loadSdk('@aws-sdk/client-s3', 'holdfast/s3-client')
 }

@@ -3,11 +3,11 @@ import { HoldfastError, type PutReceipt } from '../index.ts'
 import { unchanged, unmet } from './conditions.ts'
 import { contentOfSource, openSource, type Source } from './copy-from.ts'
 import { demandSource } from './copy-source.ts'
-import { quoted } from './described.ts'
+import { checksumFields, quoted } from './described.ts'
 import { invalidArgument, metadata, noSuchKey, preconditionFailed, s3Error } from './errors.ts'
 import type { Call } from './handler.ts'
 import { contentOf, featuresOf, keyOf, signalled } from './inputs.ts'
-import { encryptionFields, keptFields } from './put.ts'
+import { encryptionFields } from './put.ts'
 import { sourceTags } from './tags.ts'
 import { conditionOf, refusalAs } from './writing.ts'
 import { wholeSeconds } from './conditions.ts'
@@ -91,7 +91,11 @@ async function linked(
 function resultOf(receipt: PutReceipt): Pick<CopyObjectCommandOutput, 'CopyObjectResult'> {
   const modifiedAt = new Date(Number.parseInt(receipt.version.slice(0, 12), 16))
   return {
-    CopyObjectResult: { ETag: quoted(receipt.etag), LastModified: wholeSeconds(modifiedAt), ...keptFields(receipt) },
+    CopyObjectResult: {
+      ETag: quoted(receipt.etag),
+      LastModified: wholeSeconds(modifiedAt),
+      ...checksumFields(receipt),
+    },
   }
 }
 

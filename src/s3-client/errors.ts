@@ -1,7 +1,7 @@
 import type { S3ServiceException } from '@aws-sdk/client-s3'
 import { randomUUID } from 'node:crypto'
-import { loadSdk } from '../core/sdk.ts'
 import { HoldfastError } from '../index.ts'
+import { sdk } from './sdk.ts'
 
 type Sdk = typeof import('@aws-sdk/client-s3')
 
@@ -34,9 +34,8 @@ export function s3Error(
   message: string,
   { cause, ...fields }: ErrorFields = {},
 ): S3ServiceException {
-  const sdk = loadSdk<Sdk>('@aws-sdk/client-s3', 'holdfast/s3-client')
   const $fault = status >= 500 ? 'server' : 'client'
-  const error: S3ServiceException & { Code?: unknown } = new (classOf(sdk, name))({
+  const error: S3ServiceException & { Code?: unknown } = new (classOf(name))({
     name,
     $fault,
     message,
@@ -54,8 +53,7 @@ export function s3Error(
  * NotFound; else it says Unknown, or, before it had schemas, the status.
  */
 export function bareError(status: number, cause?: unknown): S3ServiceException {
-  const sdk = loadSdk<Sdk>('@aws-sdk/client-s3', 'holdfast/s3-client')
-  const name = status === 404 ? 'NotFound' : 'PutObject$' in sdk ? 'Unknown' : String(status)
+  const name = status === 404 ? 'NotFound' : 'PutObject$' in sdk() ? 'Unknown' : String(status)
   return s3Error(name, status, 'UnknownError', { Code: undefined, cause })
 }
 
@@ -73,10 +71,12 @@ export function invalidArgument(name: string, value: unknown, message: string): 
   return s3Error('InvalidArgument', 400, message, { ArgumentName: name, ArgumentValue: String(value) })
 }
 
-function classOf(sdk: Sdk, name: string): Sdk['S3ServiceException'] {
-  const found = (sdk as unknown as Record<string, unknown>)[name]
-  const isOne = typeof found === 'function' && found.prototype instanceof sdk.S3ServiceException
-  return isOne ? (found as Sdk['S3ServiceException']) : sdk.S3ServiceException
+function classOf(name: string): Sdk['S3ServiceException'] {
+  const all = sdk()
+  const other = all.S3ServiceException
+  const found = (all as unknown as Readonly<Record<string, unknown>>)[name]
+  const isOne = typeof found === 'function' && found.prototype instanceof other
+  return isOne ? (found as Sdk['S3ServiceException']) : other
 }
 
 /** What the SDK rejects with when the app's signal aborts: no S3ServiceException, and no HoldfastError. */

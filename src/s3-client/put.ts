@@ -1,6 +1,6 @@
 import type { PutObjectCommandInput, PutObjectCommandOutput } from '@aws-sdk/client-s3'
-import type { Body, KeptChecksum, PutReceipt, S3Features } from '../index.ts'
-import { defined, quoted } from './described.ts'
+import type { Body, S3Features } from '../index.ts'
+import { checksumFields, defined, quoted } from './described.ts'
 import { checksumOf, md5Of, mismatchAs } from './digests.ts'
 import { metadata } from './errors.ts'
 import type { Call } from './handler.ts'
@@ -29,20 +29,12 @@ export async function putObject(call: Call<PutObjectCommandInput>): Promise<PutO
     return {
       $metadata: metadata(200),
       ETag: quoted(receipt.etag),
-      ...keptFields(receipt),
+      ...checksumFields(receipt),
       ...encryptionFields(features.features?.s3),
     }
   } catch (error) {
     throw refusalAs(mismatchAs(error, checksum.algorithm), input)
   }
-}
-
-/** The checksum that was computed, under its name; of the whole body. */
-export function keptFields(receipt: PutReceipt): { ChecksumCRC32?: string; ChecksumType?: 'FULL_OBJECT' } {
-  const { checksum } = receipt as PutReceipt & { readonly checksum?: KeptChecksum }
-  return checksum === undefined
-    ? {}
-    : { [`Checksum${checksum.algorithm}`]: checksum.value, ChecksumType: 'FULL_OBJECT' }
 }
 
 /** How the object is encrypted, as S3 repeats it: with its own keys where nothing else was asked for. */

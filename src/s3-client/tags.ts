@@ -1,9 +1,9 @@
 import type { CopyObjectCommandInput } from '@aws-sdk/client-s3'
-import { loadSdk } from '../core/sdk.ts'
 import type { Source } from './copy-from.ts'
 import type { CopySource } from './copy-source.ts'
 import { s3Error } from './errors.ts'
 import type { Call } from './handler.ts'
+import { sdk } from './sdk.ts'
 
 /**
  * The tags that a copy takes over, in a query's words; `undefined` for none. No read shows them: unless the source is still on local disk, with all that it
@@ -21,15 +21,20 @@ export async function sourceTags(
   // A service that speaks S3 says how many there are; another has said nothing of them.
   const { tagCount, features } = source.info
   if (tagCount === undefined && features !== undefined) return undefined
-  const sdk = loadSdk<typeof import('@aws-sdk/client-s3')>('@aws-sdk/client-s3', 'holdfast/s3-client')
+  const { GetObjectTaggingCommand } = sdk()
   try {
-    const { TagSet = [] } = await plain(new sdk.GetObjectTaggingCommand({ Bucket: bucket, Key: key }))
+    const { TagSet = [] } = await plain(new GetObjectTaggingCommand({ Bucket: bucket, Key: key }))
     const tags = new URLSearchParams(TagSet.map(({ Key = '', Value = '' }): [string, string] => [Key, Value]))
     return TagSet.length === 0 ? undefined : tags.toString()
   } catch (error) {
     if (call.signal?.aborted === true) throw error
-    // No right to see them, a service without tags, a copy that is not there yet: what S3 does of each is no reason to refuse.
-    if (statusOf(error) < 500 || statusOf(error) === 501 || settings.relax.includes('Tagging')) return undefined
+    if (settings.relax.includes('Tagging')) return undefined
+    const status = statusOf(error)
+    const hasTags = (tagCount ?? 0) > 0
+    // There are some: without the right to see them S3 refuses the copy too.
+    if (status === 403 && hasTags) throw error
+    // A service without tags, no right to see whether there are any, a copy that is not there yet.
+    if (status === 501 || (status < 500 && !hasTags)) return undefined
     const message = `CopyObject: whether ${bucket}/${key} has tags is not known while its bucket cannot be reached: copy with TaggingDirective REPLACE, or leave them out with withHoldfast(…, { relax: ['Tagging'] })`
     throw s3Error('ServiceUnavailable', 503, message, { cause: error })
   }

@@ -1,6 +1,7 @@
 import { once } from 'node:events'
 import type { Readable } from 'node:stream'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { withHoldfast } from '../../src/s3-client/index.ts'
 import { bucket, other, refusal, startWorld, type World } from './world.ts'
 
 let world: World
@@ -121,6 +122,20 @@ describe('a copy', () => {
       world.s3.copyObject({ Bucket: bucket, Key: 'x', CopySource: `${bucket}/hello?versionId=v1` }),
     )
     expect(version).toMatchObject({ name: 'NotImplemented' })
+  })
+
+  test('is refused as S3 refuses it where the source has tags that nobody may read, unless it may go without them', async () => {
+    await using world = await startWorld()
+    await world.s3.putObject({ Bucket: bucket, Key: 'tagged', Body: 'a', Tagging: 'kind=cat' })
+    await world.store.drain()
+    const fault = { kind: 'status', status: 403, code: 'AccessDenied' } as const
+    await world.first.fault({ match: { operation: 'GetObjectTagging' }, fault })
+    const copy = { Bucket: bucket, Key: 'copy', CopySource: `${bucket}/tagged` }
+    await expect(world.s3.copyObject(copy)).rejects.toMatchObject({ name: 'AccessDenied' })
+    expect(await world.store.head('copy')).toBeUndefined()
+    const relaxed = withHoldfast(world.client(), { [bucket]: world.store }, { relax: ['Tagging'] })
+    await relaxed.copyObject(copy)
+    expect((await world.store.head('copy'))?.size).toBe(1)
   })
 })
 

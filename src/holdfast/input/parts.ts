@@ -1,9 +1,6 @@
 import { invalid, shown } from '../../core/errors.ts'
-import type { PartRun } from '../../core/layout.ts'
+import { mostParts, type PartRun } from '../../core/layout.ts'
 import { reading, whole } from './take.ts'
-
-/** As S3 has it. */
-const mostParts = 10_000
 
 /**
  * A copy of the parts that a caller names; runs of equal parts become one. INVALID, field `parts`, rule `type`, `count` (none, or over 10,000 in

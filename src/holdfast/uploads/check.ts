@@ -1,6 +1,7 @@
 import type { Attributes } from '../../core/attributes.ts'
 import { HoldfastError, invalid, shown } from '../../core/errors.ts'
 import type { ProviderFeatures } from '../../core/features.ts'
+import { mostParts } from '../../core/layout.ts'
 import type { Provider } from '../../core/provider.ts'
 import type { Condition } from '../../journal/contract.ts'
 import type { UploadChecksum } from '../../journal/upload-contract.ts'
@@ -11,9 +12,6 @@ import { checkFeatures } from '../input/features.ts'
 import { headerNames } from '../input/headers.ts'
 import { type AckLevel, checkAck, checkCondition, givenAttributes, wholeAttributes } from '../input/put.ts'
 import { checkSignal, oneOf, reading, take, whole } from '../input/take.ts'
-
-/** The most that S3 knows of, in number and of numbers. */
-const mostParts = 10_000
 
 const createNames = [...headerNames, 'metadata', 'features', 'checksum', 'signal'] as const
 

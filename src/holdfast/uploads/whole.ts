@@ -1,7 +1,7 @@
 import { checksummer, type KeptChecksum } from '../../core/checksum.ts'
-import { digester, digestsOf, hex32, hexToBase64 } from '../../core/digest.ts'
+import { digester, hex32, hexToBase64 } from '../../core/digest.ts'
 import { HoldfastError } from '../../core/errors.ts'
-import { type Layout, runsOf } from '../../core/layout.ts'
+import { etagOfParts, type Layout, runsOf } from '../../core/layout.ts'
 import type { UploadChecksum, UploadedPart } from '../../journal/upload-contract.ts'
 import { joinCrc32c } from '../../stage/crc.ts'
 import type { Stage } from '../../stage/stage.ts'
@@ -25,11 +25,10 @@ export function outlineOf(parts: readonly UploadedPart[]): Pick<Whole, 'size' | 
     crc = joinCrc32c(crc, Number.parseInt(part.crc32c, 16), part.size)
     size += part.size
   }
-  const { md5 } = digestsOf(Buffer.from(parts.map(part => part.md5).join(''), 'hex'))
   return {
     size,
     crc32c: hex32(crc),
-    layout: { etag: `${md5}-${parts.length}`, parts: runsOf(parts.map(part => part.size)) },
+    layout: { etag: etagOfParts(parts.map(({ md5 }) => md5)), parts: runsOf(parts.map(part => part.size)) },
   }
 }
 

@@ -1,8 +1,7 @@
-import { createHash } from 'node:crypto'
 import { unlessAborted, untilAborted } from '../../core/abort.ts'
 import { crc32c, digester, hex32, hexToBase64 } from '../../core/digest.ts'
 import { HoldfastError } from '../../core/errors.ts'
-import { layoutOf, type PartRun, pieces } from '../../core/layout.ts'
+import { etagOfParts, layoutOf, type PartRun, pieces } from '../../core/layout.ts'
 import type { PutRequest, PutResult, RemoteObject } from '../../core/provider.ts'
 import { httpDate } from '../transport.ts'
 import { opened, send } from './body.ts'
@@ -237,12 +236,6 @@ async function sendParts(
 /** A remembered ETag that is an MD5, of other bytes. */
 function isOther(etag: string, md5: string): boolean {
   return /^[0-9a-f]{32}$/.test(etag) && etag !== md5
-}
-
-function etagOfParts(md5s: readonly string[]): string {
-  const hash = createHash('md5')
-  for (const md5 of md5s) hash.update(Buffer.from(md5, 'hex'))
-  return `${hash.digest('hex')}-${md5s.length}`
 }
 
 /** The part's ETag; `undefined` where the service does not know the upload. */

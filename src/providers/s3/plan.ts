@@ -1,12 +1,11 @@
 import { sha256Hex } from '../../core/digest.ts'
 import { headersOf } from './features.ts'
-import type { PartRun } from '../../core/layout.ts'
+import { mostParts, type PartRun } from '../../core/layout.ts'
 import type { PutRequest } from '../../core/provider.ts'
 
 const mebibyte = 2 ** 20
 /** https://docs.aws.amazon.com/AmazonS3/latest/userguide/qfacts.html: 10,000 parts; some are kept in hand. */
 const mostPlannedParts = 9_000
-const mostParts = 10_000
 /** Of every part but the last, which may even be empty; same page. */
 const leastPartBytes = 5 * mebibyte
 /** Of a part, and of an object that comes in one request; same page. */

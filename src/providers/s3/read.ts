@@ -2,7 +2,7 @@ import type { Readable } from 'node:stream'
 import { unlessAborted } from '../../core/abort.ts'
 import type { HoldfastError } from '../../core/errors.ts'
 import type { ByteRange, GetRequest, RemoteBody, RemoteObject } from '../../core/provider.ts'
-import { cutRange } from '../../core/range.ts'
+import { cutRange, rangeHeader } from '../../core/range.ts'
 import { cleanCause } from '../transport.ts'
 import type { BucketCheck } from './bucket.ts'
 import { askDirect } from './ask-direct.ts'
@@ -101,11 +101,6 @@ const spokeOfObject = ({ headers }: Seen): boolean =>
 /** Asks for the checksum, where the service is known to have one to give: elsewhere the header may be an error. */
 function checksumMode(dialect: Dialect): Readonly<Record<string, string>> {
   return dialect.quirks.crc32c === 'checked' ? { 'x-amz-checksum-mode': 'ENABLED' } : {}
-}
-
-function rangeHeader(range: ByteRange): string {
-  if ('last' in range) return `bytes=-${range.last}`
-  return range.end === undefined ? `bytes=${range.start}-` : `bytes=${range.start}-${range.end - 1}`
 }
 
 function bodyOf(

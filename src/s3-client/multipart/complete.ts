@@ -16,7 +16,7 @@ import { keyOf, signalled } from '../inputs.ts'
 import { encryptionFields } from '../put.ts'
 import { conditionOf, refusalAs } from '../writing.ts'
 import { findUpload, isGone, noSuchUpload } from './call.ts'
-import { checkListed, etagOfParts, type ListedPart, listedParts } from './listed.ts'
+import { checkListed, etagOfListed, type ListedPart, listedParts } from './listed.ts'
 import { locationOf } from './location.ts'
 import { isUploadId, memoryOf } from './memory.ts'
 import { refused } from './refused.ts'
@@ -70,7 +70,7 @@ async function completedBefore(
   if (!isUploadId(UploadId) || isOpenElsewhere || memory.ended(UploadId) === 'aborted') throw noSuchUpload(UploadId)
   // After a restart nobody knows how an upload ended; the ETag names its parts, and their order.
   const info = await store.head(Key, signalled(call))
-  if (info === undefined || info.etag !== etagOfParts(listed)) throw noSuchUpload(UploadId)
+  if (info === undefined || info.etag !== etagOfListed(listed)) throw noSuchUpload(UploadId)
   if (IfNoneMatch !== undefined) throw preconditionFailed('If-None-Match')
   if (IfMatch !== undefined && !matches(IfMatch, info.etag)) throw preconditionFailed('If-Match')
   return await completed(call, info)

@@ -3,7 +3,7 @@ import type { ProviderFeatures, S3FeatureName, S3Features } from '../../index.ts
 import { defined } from '../described.ts'
 import { s3Error } from '../errors.ts'
 import type { Call } from '../handler.ts'
-import { sdk } from './sizes.ts'
+import { sdk } from '../sdk.ts'
 
 /** What no read says of an object: stored anew when it is taken in, it would be without. */
 const unread = ['GrantFullControl', 'GrantRead', 'GrantReadACP', 'GrantWriteACP', 'SSEKMSEncryptionContext'] as const

@@ -1,5 +1,5 @@
 import type { CompletedPart } from '@aws-sdk/client-s3'
-import { createHash } from 'node:crypto'
+import { etagOfParts, mostParts } from '../../core/layout.ts'
 import type { OpenUpload, UploadPart } from '../../index.ts'
 import { refused } from './refused.ts'
 
@@ -14,7 +14,6 @@ export interface ListedPart {
 
 /** Every part but the last has at least 5 MiB (https://docs.aws.amazon.com/AmazonS3/latest/userguide/qfacts.html). */
 const smallestPartBytes = 5_242_880
-export const mostParts = 10_000
 
 /** The parts in the input of Complete. MalformedXML, as S3 says it of the document that they are sent in. */
 export function listedParts(parts: readonly CompletedPart[] | undefined): ListedPart[] {
@@ -30,11 +29,9 @@ export function listedParts(parts: readonly CompletedPart[] | undefined): Listed
   })
 }
 
-/** What S3 makes the ETag of an object in parts of: the MD5 of the parts' MD5s, and their number. Without quotes. */
-export function etagOfParts(parts: readonly ListedPart[]): string {
-  const md5 = createHash('md5')
-  for (const { etag } of parts) md5.update(Buffer.from(etag, 'hex'))
-  return `${md5.digest('hex')}-${parts.length}`
+/** The ETag that an object of these parts has. Without quotes. */
+export function etagOfListed(parts: readonly ListedPart[]): string {
+  return etagOfParts(parts.map(({ etag }) => etag))
 }
 
 /** InvalidPartOrder unless the numbers ascend; InvalidPart, EntityTooSmall, InvalidRequest for a part that cannot be in the object. */

@@ -1,4 +1,5 @@
 import type { UploadPartCommandInput, UploadPartCommandOutput } from '@aws-sdk/client-s3'
+import { mostParts } from '../../core/layout.ts'
 import type { Body, PartOptions, UploadPart } from '../../index.ts'
 import { checksumOf, md5Of, mismatchAs } from '../digests.ts'
 import { invalidArgument, metadata } from '../errors.ts'
@@ -6,7 +7,6 @@ import type { Call } from '../handler.ts'
 import { signalled } from '../inputs.ts'
 import { encryptionFields } from '../put.ts'
 import { begunUpload, unlessGone } from './call.ts'
-import { mostParts } from './listed.ts'
 import type { Begun } from './memory.ts'
 import { refused } from './refused.ts'
 

@@ -8,10 +8,11 @@ import { checksumFields } from '../described.ts'
 import { asS3Error, metadata, s3Error } from '../errors.ts'
 import type { Call } from '../handler.ts'
 import { signalled } from '../inputs.ts'
+import { sdk } from '../sdk.ts'
 import { featuresThere } from './features-there.ts'
-import { etagOfParts, type ListedPart, listedParts } from './listed.ts'
+import { etagOfListed, type ListedPart, listedParts } from './listed.ts'
 import { locationOf } from './location.ts'
-import { isNoSuchUpload, runsOfListed, runsOfObject, sdk, sizesOfOpen } from './sizes.ts'
+import { isNoSuchUpload, runsOfListed, runsOfObject, sizesOfOpen } from './sizes.ts'
 
 type Completing = Call<CompleteMultipartUploadCommandInput>
 
@@ -91,7 +92,7 @@ async function doneBefore(
     if (error instanceof Error && error.name === 'NotFound') return undefined
     throw error
   })
-  if (head?.ETag !== `"${etagOfParts(listed)}"`) return undefined
+  if (head?.ETag !== `"${etagOfListed(listed)}"`) return undefined
   const location = await locationOf(config, bucket, Key)
   // Once it is taken in, the store alone knows which one the app asked for.
   const info = await store.head(Key, signalled({ signal }))
@@ -101,7 +102,7 @@ async function doneBefore(
     Bucket: bucket,
     Key,
     ETag: head.ETag,
-    ...(info?.etag === etagOfParts(listed) ? checksumFields(info) : {}),
+    ...(info?.etag === etagOfListed(listed) ? checksumFields(info) : {}),
     ...Object.fromEntries(Object.entries(head).filter(([name, value]) => repeated.test(name) && value !== undefined)),
   }
 }

@@ -1,16 +1,11 @@
 import type { CompleteMultipartUploadCommandInput, S3ServiceException } from '@aws-sdk/client-s3'
 import { runsOf } from '../../core/layout.ts'
-import { loadSdk } from '../../core/sdk.ts'
 import type { PartRun } from '../../index.ts'
 import type { Call } from '../handler.ts'
+import { sdk } from '../sdk.ts'
 import type { ListedPart } from './listed.ts'
 
-type Sdk = typeof import('@aws-sdk/client-s3')
 type Completing = Call<CompleteMultipartUploadCommandInput>
-
-export function sdk(): Sdk {
-  return loadSdk<Sdk>('@aws-sdk/client-s3', 'holdfast/s3-client')
-}
 
 /** How S3 has it of an upload that ended. */
 export function isNoSuchUpload(error: unknown): boolean {
