@@ -4,6 +4,7 @@ import type { ProviderFeatures } from '../core/features.ts'
 import type { Layout } from '../core/layout.ts'
 import type { Capabilities, Proof } from '../core/provider.ts'
 import type { Version } from '../core/version.ts'
+import type { SettleJournal } from './settle-contract.ts'
 import type { BodyPart, NewPart, NewUpload, UploadedPart, UploadRow } from './upload-contract.ts'
 
 /**
@@ -13,7 +14,7 @@ import type { BodyPart, NewPart, NewUpload, UploadedPart, UploadRow } from './up
  * What it holds is written down in FORMAT.md. Rejections: NO_SPACE (rolled back, nothing changed), CORRUPT/poisoned (nothing is accepted
  * any more until the directory was opened anew), CLOSED. A commit that failed rejects everything in it with outcome 'unknown'.
  */
-export interface Journal {
+export interface Journal extends SettleJournal {
   /** The directory's own uuid. */
   readonly directory: string
 
@@ -222,7 +223,7 @@ export interface WriteRow {
 
 export interface ReplicaRow {
   readonly provider: number
-  readonly state: 'waiting' | 'sending' | 'stored' | 'verified' | 'blocked' | 'superseded'
+  readonly state: 'waiting' | 'sending' | 'stored' | 'verified' | 'blocked' | 'superseded' | 'abandoned'
   readonly attempt: number
   /** When it may be tried (waiting) or looked at (stored), ms since 1970. */
   readonly notBefore: number
@@ -234,6 +235,8 @@ export interface ReplicaRow {
   readonly partSize: number | undefined
   readonly storedAt: number | undefined
   readonly upload: string | undefined
+  /** A person said that its age is no reason to hold it back. */
+  readonly isConfirmed: boolean
 }
 
 export interface Evidence {
@@ -315,6 +318,10 @@ export interface ProviderRow {
   readonly identity: string | undefined
   readonly capabilities: Capabilities | undefined
   readonly health: ProviderHealth | undefined
+  /** False: added to a directory with history, and not filled since. */
+  readonly isFilled: boolean
+  /** It was away for longer than delete markers can be trusted to live, and not repaired since: never a source. */
+  readonly isStale: boolean
 }
 
 /** As the process that replicates sees it; the same for all processes of the directory. */
