@@ -8,6 +8,9 @@ import { Summary } from './test/house/summary.ts'
  */
 const alone = ['test/**/*.alone.test.ts', 'test/clouds/{large,latency}.test.ts']
 
+/** Takes minutes, and runs by `vitest.long.config.ts`. */
+const minutes = ['test/**/*.long.test.ts']
+
 /** Take longest, the longest first: begun last, they would be waited for. */
 const long = [
   'test/kill/kill',
@@ -39,7 +42,7 @@ export default defineConfig({
           ...limits,
           name: 'together',
           include: ['test/**/*.test.ts'],
-          exclude: alone,
+          exclude: [...alone, ...minutes],
           maxWorkers: 2,
           sequence: { groupOrder: 0 },
         },
@@ -49,6 +52,7 @@ export default defineConfig({
           ...limits,
           name: 'alone',
           include: alone,
+          exclude: minutes,
           fileParallelism: false,
           maxWorkers: 1,
           sequence: { groupOrder: 1 },
