@@ -1,0 +1,3 @@
+// The same test with the number of kills that a change has to survive.
+process.env['HOLDFAST_KILLS'] ??= '60'
+await import('./kill.test.ts')
