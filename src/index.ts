@@ -24,6 +24,7 @@ export type {
   UploadMemo,
 } from './core/provider.ts'
 export type { Source } from './core/source.ts'
+export { defineConfig, type HoldfastConfig } from './holdfast/config.ts'
 export type { HoldfastEvents } from './holdfast/events.ts'
 export type { Holdfast } from './holdfast/holdfast.ts'
 export type {
@@ -38,7 +39,15 @@ export type {
 export type { ChecksumAlgorithm, KeptChecksum } from './core/checksum.ts'
 export type { FeatureRefusal, ProviderFeatures, S3FeatureName, S3Features } from './core/features.ts'
 export type { PartRun } from './core/layout.ts'
+export type { InspectOptions } from './holdfast/input/inspect.ts'
 export type { AckLevel, CallOptions, PutOptions } from './holdfast/input/put.ts'
+export type {
+  InspectedObject,
+  InspectedProvider,
+  InspectedReplica,
+  InspectedWrite,
+  Inspection,
+} from './holdfast/inspect.ts'
 export { openHoldfast } from './holdfast/open.ts'
 export type { HoldfastOptions, ReadOptions, ReplicationOptions } from './holdfast/options.ts'
 export type { PutReceipt, Receipt } from './holdfast/receipt.ts'

@@ -22,8 +22,10 @@ import {
   type SignOptions,
   type UntilOptions,
 } from './input/calls.ts'
+import type { InspectOptions } from './input/inspect.ts'
 import { checkKey } from './input/key.ts'
 import type { CallOptions, PutOptions } from './input/put.ts'
+import { type Inspection, inspect } from './inspect.ts'
 import { blockedError, type PutReceipt, type Receipt } from './receipt.ts'
 import { type SignedUrl, sign } from './sign.ts'
 import type { Uploads } from './uploads.ts'
@@ -79,6 +81,11 @@ export interface Holdfast extends AsyncDisposable {
    * `.holdfast/`. What a provider answers is a finding, never a rejection.
    */
   check(options?: CallOptions): Promise<readonly CheckResult[]>
+  /**
+   * What is known of one key, for a person who wonders: the journal's view, and what each provider has, marker included. Changes nothing. INVALID
+   * for a bad key; what a provider fails with is in the answer. Costs two requests a provider; with `deep` also the transfer of the object.
+   */
+  inspect(key: string, options?: InspectOptions): Promise<Inspection>
   /** Counts of everything that was accepted, and the state of each provider, as this directory knows it now. Asks no provider. */
   status(): Promise<Status>
   /** Calls back, after the fact; answers the function that stops it. TypeError or INVALID for what is no event or no function. */
@@ -213,6 +220,7 @@ export function holdfast(deps: HoldfastDeps): Holdfast {
         return drain(until, signal)
       }),
     check: options => begin(() => deps.check(underClose(checkCall(options, 'check').signal))),
+    inspect: (key, options) => begin(() => inspect(writes, key, options, closing.signal)),
     status: () => begin(() => statusOf(deps.status)),
     on(event, listener) {
       return events.on(checkListener(event, listener, eventNames) as typeof event, listener)
