@@ -8,8 +8,10 @@ import type { Journal, WriteRow } from '../journal/contract.ts'
 import { openJournal, type OpenedJournal } from '../journal/sqlite.ts'
 import { createReader } from '../read/reader.ts'
 import { checkProvider } from '../replicate/check.ts'
-import { type Missing, repairLimits, repairs } from '../replicate/repair.ts'
+import { healing as healingOf } from '../replicate/healing.ts'
+import { mend, repairLimits } from '../replicate/repair.ts'
 import { startReplicator } from '../replicate/replicator.ts'
+import { openRoom } from '../replicate/room.ts'
 import { openDirectory } from '../stage/directory.ts'
 import { nodeDisk } from '../stage/disk.ts'
 import { poisoned as poisonedError } from '../stage/failures.ts'
@@ -177,14 +179,12 @@ async function assemble(
     const { version } = await adopt(writes, key, { from }, signal)
     return version
   }
-  const healing = repairs({
-    journal,
-    stage,
-    providers: byId,
-    maxStageBytes: options.maxStageBytes,
+  const room = openRoom({ journal, clock, maxStageBytes: options.maxStageBytes })
+  const mending = { journal, stage, room, maxStageBytes: options.maxStageBytes, clock }
+  const healing = healingOf({
+    mend: mend({ ...mending, providers: byId, mirrorsForeign: options.foreign === 'adopt' }),
     clock,
-    adopt: options.foreign === 'adopt' ? takeIn : async () => {},
-    repaired: ({ key, version, missingAt }: Missing) =>
+    repaired: ({ key, version, missingAt }) =>
       emit('repair', { key, version, providers: missingAt.map(id => byId.get(id)?.name ?? String(id)) }),
     signal: closing.signal,
   })
@@ -203,9 +203,7 @@ async function assemble(
     clock,
     random,
     options: options.reads,
-    onMissing: ({ foundAt, ...missing }) => {
-      if (foundAt !== 'local') healing.queue({ ...missing, foundAt })
-    },
+    onMissing: healing.queue,
     observe: version => {
       // Worth nothing if it fails: the next read sees the version again.
       journal.observe(version).catch(() => {})

@@ -7,7 +7,7 @@ import type { Clock } from '../core/ports.ts'
 import type { Provider } from '../core/provider.ts'
 import { stampTime } from '../core/version.ts'
 import type { Accepted, Condition, Journal, NewWrite, Refusal } from '../journal/contract.ts'
-import type { Draft } from '../stage/drafts.ts'
+import { commitDraft, type Draft } from '../stage/drafts.ts'
 import type { Stage } from '../stage/stage.ts'
 import { checkDelete } from './input/calls.ts'
 import { checkKey } from './input/key.ts'
@@ -88,32 +88,21 @@ export async function promise(
   await using staged = draft
   deps.closing.throwIfAborted()
   terms.signal?.throwIfAborted()
-  const body = await staged.publish()
   const { crc32c, md5, checksum = kept.attributes.checksum } = staged.digests
   const size = staged.size
   const { features, layout } = kept
   const attributes = checksum === undefined ? kept.attributes : { ...kept.attributes, checksum }
-  const content: Content = {
+  const content: Omit<Content, 'body'> = {
     key,
     kind: 'put',
     size,
     crc32c,
     md5,
     attributes,
-    body,
     ...(features === undefined ? {} : { features }),
     ...(layout === undefined ? {} : { layout }),
   }
-  let accepted: Accepted
-  try {
-    accepted = await accept(deps, content, terms.condition)
-  } catch (error) {
-    // Where nobody knows whether the journal took it, the body stays: the collector asks the journal.
-    if (error instanceof HoldfastError && error.outcome === 'rejected') await staged.discard()
-    else staged.release()
-    throw error
-  }
-  staged.release()
+  const accepted = await commitDraft(staged, body => accept(deps, { ...content, body }, terms.condition))
   const promised = { ...accepted, key }
   await settled(deps, promised, terms)
   const receipt = { ...receiptOf(deps, promised), size, crc32c, md5, etag: layout?.etag ?? md5 }

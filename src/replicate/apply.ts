@@ -96,6 +96,8 @@ function compare(write: WriteRow, found: RemoteObject, applying: Applying): Sett
   // It came with our entry and not with our bytes, or under the token that we were given: ours, damaged or cut.
   if (there.whose === 'foreign' && (claimedVersion(found) === write.version || isWhatWeStored(applying, found)))
     return undefined
+  // Both were written past Holdfast, and in the same moment as far as their services tell: whoever compared them chose ours.
+  if (there.whose === 'foreign' && there.version === write.version) return undefined
   if (there.whose === 'ours' && there.version === write.version) {
     if (!isSame(write, found) || lacksTags(applying, found)) return undefined
     const attested = found.attested.crc32c !== undefined || found.attested.md5 !== undefined

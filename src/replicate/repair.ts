@@ -1,144 +1,248 @@
-import { attributesOf } from '../core/attributes.ts'
-import { type Entry, recognise } from '../core/entry.ts'
+import { type Attributes, attributesOf, foreignAttributesOf, metadataBytes } from '../core/attributes.ts'
+import { claimedVersion, type Entry, recognise } from '../core/entry.ts'
 import { HoldfastError } from '../core/errors.ts'
 import { featuresAlong } from '../core/features.ts'
 import type { ProviderLimits } from '../core/guarded.ts'
-import type { Clock } from '../core/ports.ts'
 import { type Layout, layoutOf } from '../core/layout.ts'
+import { markerAt } from '../core/marker.ts'
+import type { Clock } from '../core/ports.ts'
 import type { Provider, RemoteObject } from '../core/provider.ts'
 import { maxClockLeadMs, type Version, versionTime } from '../core/version.ts'
-import type { Journal } from '../journal/contract.ts'
+import type { Journal, NewWrite } from '../journal/contract.ts'
+import { commitDraft, type Draft } from '../stage/drafts.ts'
 import type { Stage } from '../stage/stage.ts'
-import { fetchInto } from './fetch.ts'
-import { readMarker } from './marker.ts'
+import { type Fetched, fetchInto } from './fetch.ts'
+import type { Room } from './room.ts'
 
-/** What reads found missing at most remembers; more is found again by the next read. */
-const mostQueued = 10_000
-/** Repairs are work for the healthy side: not more than this often. */
-const everyMs = 100
+/** How often one repair starts over because its source is written at the same moment. */
+const mostRounds = 3
 
-export interface Missing {
+/** What some providers lack, and where it is. */
+export interface Repair {
   readonly key: string
-  readonly version: Version
-  readonly missingAt: readonly number[]
-  readonly foundAt: number
+  readonly wanted: /** `source`: id of the provider that has it; 'local': this directory's cache. */
+    | { readonly is: 'object'; readonly version: Version; readonly source: number | 'local' }
+    | { readonly is: 'delete'; readonly version: Version }
+  /** Ids of providers. */
+  readonly targets: readonly number[]
 }
 
-export interface RepairDeps {
+/** What became of a repair. `settled`: meanwhile there is nothing to do any more, or replication does it. */
+export type Repaired =
+  | { readonly is: 'queued'; readonly bytes: number }
+  | { readonly is: 'settled' }
+  | { readonly is: 'impossible'; readonly why: string }
+
+export interface MendDeps {
   readonly journal: Journal
   readonly stage: Stage
-  /** Guarded providers by their id in the journal. */
+  /** By their id in the journal. Guarded: no call of them hangs. */
   readonly providers: ReadonlyMap<number, Provider>
+  readonly room: Room
   readonly maxStageBytes: number
   readonly clock: Clock
-  /** Takes in an object without a version of ours. */
-  readonly adopt: (key: string, provider: string, signal: AbortSignal) => Promise<unknown>
-  readonly repaired: (missing: Missing) => void
-  readonly signal: AbortSignal
+  /** Whether objects that were written past Holdfast are brought to the others too. */
+  readonly mirrorsForeign: boolean
 }
 
-/** Heals what reads found missing: as ordinary work, slowly, and only from a copy whose bytes have just been checked. */
-export interface Repairs {
-  queue(missing: Missing): void
-  /** Resolves after the signal was aborted and nothing is under way. */
-  idle(): Promise<void>
+type Mend = (repair: Repair, signal: AbortSignal) => Promise<Repaired>
+
+interface Accepting extends Omit<Repair, 'wanted'> {
+  readonly version: Version
 }
 
-export function repairs(deps: RepairDeps): Repairs {
-  const { clock, signal } = deps
-  const queued = new Map<string, Missing>()
-  let working: Promise<void> | undefined
+/**
+ * Queues repairs as ordinary work, with the version that they repair, and touches no source. Waits while repairs fill their share of the stage, or
+ * the stage is full. What a source gives is taken only where it is, to the byte, what the source says of it; else the repair is `impossible`.
+ * Rejects where a provider cannot be asked, or the journal takes nothing.
+ */
+export function mend(deps: MendDeps): Mend {
+  const { journal, clock, room } = deps
 
-  async function work(): Promise<void> {
-    for (const [key, missing] of queued) {
-      if (signal.aborted) return
-      queued.delete(key)
+  return async (repair, signal) => {
+    const { key, wanted, targets } = repair
+    if (wanted.is === 'delete') return mendDelete(key, wanted.version, targets)
+    const takers = await lacking(repair, wanted.version, signal)
+    if (takers.length === 0) return settled
+    const task = { key, version: wanted.version, targets: takers }
+    if (wanted.source === 'local') return fromCache(task, signal)
+    const source = deps.providers.get(wanted.source)
+    if (source === undefined) return impossible('its source is not among the options any more')
+    for (let round = 1; ; round++) {
       try {
-        if (await repair(deps, missing)) deps.repaired(missing)
-      } catch {
-        // Nothing was promised: the next read that meets the gap queues it again, and reconcile finds all of them.
+        return await fromProvider(task, source, signal)
+      } catch (error) {
+        const code = error instanceof HoldfastError ? error.code : undefined
+        if (code === 'NO_SPACE') await room.changed(signal)
+        else if (code !== 'PRECONDITION' || round >= mostRounds) throw error
       }
-      await clock.sleep(everyMs, signal).catch(() => {})
     }
   }
 
-  return {
-    queue(missing) {
-      if (signal.aborted || queued.size >= mostQueued) return
-      queued.set(missing.key, missing)
-      working ??= work().finally(() => {
-        working = undefined
-      })
-    },
-    idle: async () => working,
+  /** Targets without a delete that is newer. */
+  async function lacking({ key, targets }: Repair, version: Version, signal: AbortSignal): Promise<number[]> {
+    const asked = targets.map(async id => {
+      const provider = deps.providers.get(id)
+      if (provider === undefined) return []
+      const marker = await markerAt(provider, key, signal)
+      return marker === undefined || marker.version < version ? [id] : []
+    })
+    return (await Promise.all(asked)).flat()
   }
-}
 
-async function repair(deps: RepairDeps, missing: Missing): Promise<boolean> {
-  const { journal, stage, clock } = deps
-  const { key, version } = missing
-  const { signal } = deps
-  const source = deps.providers.get(missing.foundAt)
-  if (source === undefined) return false
-  const targets: number[] = []
-  for (const id of missing.missingAt) {
-    const provider = deps.providers.get(id)
-    if (provider === undefined) continue
-    const target = { id, provider, capabilities: provider.capabilities, skew: { offsetMs: undefined } }
-    const marker = await readMarker(target, key, clock.now, signal)
-    if (marker === undefined || marker < version) targets.push(id)
+  async function mendDelete(key: string, version: Version, targets: readonly number[]): Promise<Repaired> {
+    if (versionTime(version) > clock.now() + maxClockLeadMs) return impossible(ahead)
+    const nothing: Attributes = { contentType: 'application/octet-stream', metadata: {} }
+    return accept(0, () =>
+      journal.accept({
+        ...rowOf({ key, version, targets }, nothing),
+        kind: 'delete',
+        size: 0,
+        crc32c: '',
+        md5: '',
+        body: { in: 'none' },
+      }),
+    )
   }
-  const found = await source.head(key, signal)
-  if (targets.length === 0 || found === undefined) return false
-  const there = recognise(found)
-  if (there.version !== version) return false
-  // Taken in, a stamp from the future would be followed by all that this directory writes after it.
-  if (versionTime(version) > (found.serverTime ?? clock.now()) + maxClockLeadMs) return false
-  if (there.whose === 'foreign') {
-    await deps.adopt(key, source.name, signal)
-    return true
+
+  async function fromProvider(task: Accepting, source: Provider, signal: AbortSignal): Promise<Repaired> {
+    const { key, version } = task
+    const found = await source.head(key, signal)
+    if (found === undefined) return vanished(task, source, signal)
+    const there = recognise(found)
+    if (there.version !== version)
+      return claimedVersion(found) === version
+        ? impossible(`what ${source.name} has is not what its entry says`)
+        : settled
+    // Taken in, a stamp from the future would be followed by all that this directory writes after it.
+    if (versionTime(version) > (found.serverTime ?? clock.now()) + maxClockLeadMs) return impossible(ahead)
+    if (there.whose === 'foreign' && !deps.mirrorsForeign)
+      return impossible('it was written past Holdfast, and `foreign` is not "adopt"')
+    const attributes = there.whose === 'foreign' ? foreignAttributesOf(found) : attributesOf(found)
+    const refusal = refusalOf(task, found, attributes)
+    if (refusal !== undefined) return impossible(refusal)
+    const giveBack = await room.take(found.size, signal)
+    try {
+      const crc32c = there.whose === 'ours' ? there.entry.crc32c : found.attested.crc32c
+      const fetched = await fetchInto(deps.stage, source, key, { token: found.token, size: found.size, crc32c }, signal)
+      if (fetched === undefined) return await vanished(task, source, signal)
+      await using draft = fetched.draft
+      const entry = there.whose === 'ours' ? there.entry : undefined
+      const layout = layoutThere(source, fetched, entry)
+      const features = featuresAlong(fetched.object.features, takersOf(task))
+      return await acceptDraft(draft, {
+        ...rowOf(task, attributes),
+        ...(layout === undefined ? {} : { layout }),
+        ...(features === undefined ? {} : { features }),
+      })
+    } catch (error) {
+      if (error instanceof HoldfastError && error.code === 'CORRUPT' && error.reason === 'MISMATCH')
+        return impossible(error.message)
+      throw error
+    } finally {
+      giveBack()
+    }
   }
-  const wanted = { token: found.token, size: found.size, crc32c: there.entry.crc32c }
-  const fetched = await fetchInto(stage, source, key, wanted, signal)
-  if (fetched === undefined) return false
-  await using draft = fetched.draft
-  const body = await draft.publish()
-  const layout = layoutThere(source, fetched.object, there.entry)
-  const takers = targets.flatMap(id => deps.providers.get(id) ?? [])
-  const features = featuresAlong(fetched.object.features, takers)
-  try {
-    await journal.accept({
+
+  /** Gone between two looks: deleted, or lost. */
+  async function vanished({ key, version }: Accepting, source: Provider, signal: AbortSignal): Promise<Repaired> {
+    const marker = await markerAt(source, key, signal)
+    if (marker !== undefined && marker.version >= version) return settled
+    return impossible(`${source.name} had it a moment ago and has it no more`)
+  }
+
+  /** The last resort that a read was answered from. */
+  async function fromCache(task: Accepting, signal: AbortSignal): Promise<Repaired> {
+    const { cached } = journal.view(task.key)
+    if (cached === undefined || cached.version !== task.version) return settled
+    const { body, size, crc32c, md5, attributes, layout, keepsLayout, features } = cached
+    if (body.in !== 'file' && body.in !== 'row') return settled
+    const giveBack = await room.take(size, signal)
+    try {
+      const stored = body.in === 'file' ? ({ in: 'cache', file: body.file } as const) : body
+      const source = deps.stage.source(stored, size, { crc32c, md5 })
+      await using draft = await deps.stage.receive(source.open(0, size), { expected: { size, crc32c, md5 }, signal })
+      return await acceptDraft(draft, {
+        ...rowOf(task, attributes),
+        ...(keepsLayout ? { layout } : {}),
+        ...(features === undefined ? {} : { features }),
+      })
+    } finally {
+      giveBack()
+    }
+  }
+
+  /** Why a target could not keep it, before any byte moves. */
+  function refusalOf(task: Accepting, { key, size }: RemoteObject, { metadata, checksum }: Attributes) {
+    for (const taker of takersOf(task)) {
+      const { name, limits } = taker
+      const refusal = taker.refuseKey(key)
+      if (refusal !== undefined) return `${name} cannot hold this key: it ${refusal.message}`
+      if (size > limits.objectBytes) return `${name} takes objects of ${limits.objectBytes} bytes, this one has ${size}`
+      const bytes = metadataBytes(metadata, limits.metadata, checksum?.algorithm)
+      if (bytes > limits.metadata.bytes)
+        return `${name} takes ${limits.metadata.bytes} bytes of metadata with ours, this object would have ${bytes}`
+    }
+    return undefined
+  }
+
+  function takersOf({ targets }: Pick<Repair, 'targets'>): readonly Provider[] {
+    return targets.flatMap(id => deps.providers.get(id) ?? [])
+  }
+
+  function acceptDraft(draft: Draft, row: ReturnType<typeof rowOf>): Promise<Repaired> {
+    const { crc32c, md5 } = draft.digests
+    const { size } = draft
+    return accept(size, () =>
+      commitDraft(draft, body => journal.accept({ ...row, kind: 'put', size, crc32c, md5, body })),
+    )
+  }
+
+  async function accept(bytes: number, commit: () => Promise<unknown>): Promise<Repaired> {
+    try {
+      await commit()
+      return { is: 'queued', bytes }
+    } catch (error) {
+      // The key was written, or deleted, since: then that is on its way.
+      if (error instanceof HoldfastError && error.code === 'PRECONDITION') return settled
+      throw error
+    }
+  }
+
+  function rowOf(
+    { key, version, targets }: Accepting,
+    attributes: Attributes,
+  ): Omit<NewWrite, 'kind' | 'size' | 'crc32c' | 'md5' | 'body'> {
+    return {
       key,
-      kind: 'put',
       origin: 'repair',
       version,
       stampMs: clock.now(),
       condition: undefined,
-      size: draft.size,
-      crc32c: draft.digests.crc32c,
-      md5: draft.digests.md5,
-      attributes: attributesOf(fetched.object),
-      ...(layout === undefined ? {} : { layout }),
-      ...(features === undefined ? {} : { features }),
-      body,
+      attributes,
       providers: targets,
       maxStageBytes: deps.maxStageBytes,
-    })
-    draft.release()
-  } catch (error) {
-    // Where nobody knows whether the journal took it, the body stays: the collector asks the journal.
-    if (error instanceof HoldfastError && error.outcome === 'rejected') await draft.discard()
-    else draft.release()
-    throw error
+    }
   }
-  return true
+}
+
+const settled: Repaired = { is: 'settled' }
+const ahead = 'its version is from a clock more than 5 minutes ahead: it is not followed'
+
+function impossible(why: string): Repaired {
+  return { is: 'impossible', why }
 }
 
 /**
  * The parts that the app's ETag tells of. One that came in one piece is stored so again where the source shows by its own ETag that it was; of
  * others nobody knows whether drivers may cut it as they like, and then they may.
  */
-function layoutThere({ kind }: Provider, object: RemoteObject, { etag, partSize }: Entry): Layout | undefined {
+function layoutThere({ kind }: Provider, { object, draft }: Fetched, entry: Entry | undefined): Layout | undefined {
+  if (entry === undefined) {
+    const { md5 } = draft.digests
+    return object.etag === md5 ? { etag: md5, parts: [{ count: 1, bytes: object.size }] } : undefined
+  }
+  const { etag, partSize } = entry
   if (partSize === undefined && (kind !== 's3' || object.etag !== etag)) return undefined
   return layoutOf(etag, object.size, partSize)
 }

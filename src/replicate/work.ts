@@ -124,7 +124,8 @@ export function work(deps: WorkDeps): Work {
     let newest = by
     if (foreignAt !== undefined) {
       emit('foreign', { key: write.key, provider: provider.name, modifiedAt: foreignAt })
-      if (options.foreign === 'adopt') newest = await takeIn(write.key)
+      // What overtakes a repair is found by the next comparison, which leaves it as it is.
+      if (options.foreign === 'adopt' && write.origin === 'app') newest = await takeIn(write.key)
     }
     // It may have changed again before it was taken in: then nothing newer is safe yet, and the provider is asked anew.
     if (newest <= write.version) throw gone(write.key)

@@ -49,6 +49,23 @@ export interface Draft extends AsyncDisposable {
   discard(): Promise<void>
 }
 
+/**
+ * Publishes a draft and gives its body to whoever commits it. Where the commit was surely refused, the body goes; where nobody knows whether the
+ * journal took it, it stays: the collector asks the journal. Rejects as `publish` and `commit` do.
+ */
+export async function commitDraft<T>(draft: Draft, commit: (body: PublishedBody) => Promise<T>): Promise<T> {
+  const body = await draft.publish()
+  try {
+    const committed = await commit(body)
+    draft.release()
+    return committed
+  } catch (error) {
+    if (error instanceof HoldfastError && error.outcome === 'rejected') await draft.discard()
+    else draft.release()
+    throw error
+  }
+}
+
 export interface DraftMaker {
   receive(chunks: AsyncIterable<Uint8Array>, options: ReceiveOptions): Promise<Draft>
   link(body: LinkedBody, signal: AbortSignal | undefined): Promise<Draft>

@@ -1,7 +1,8 @@
 import { readBody } from '../../core/body.ts'
-import { HoldfastError, invalid } from '../../core/errors.ts'
+import { invalid } from '../../core/errors.ts'
 import type { Random } from '../../core/ports.ts'
 import type { UploadedPart, UploadRow } from '../../journal/upload-contract.ts'
+import { commitDraft } from '../../stage/drafts.ts'
 import { checkCall } from '../input/calls.ts'
 import { checkKey } from '../input/key.ts'
 import { objectLimit } from '../input/providers.ts'
@@ -63,20 +64,14 @@ export async function putPart(
     signal: underClose(deps, signal),
   })
   deps.closing.throwIfAborted()
-  const published = await staged.publish()
-  if (published.in !== 'file') throw new Error('a part was kept in memory')
   const { crc32c, md5, checksum } = staged.digests
-  const part = { number: checkedNumber, file: published.file, size: staged.size, crc32c, md5, checksum }
   const uploadedAt = deps.clock.now()
-  try {
-    await deps.journal.addPart({ ...part, upload, uploadedAt, maxStageBytes: deps.maxStageBytes })
-  } catch (error) {
-    // Where nobody knows whether the journal took it, the file stays: the collector asks the journal.
-    if (error instanceof HoldfastError && error.outcome === 'rejected') await staged.discard()
-    else staged.release()
-    throw error
-  }
-  staged.release()
+  const part = await commitDraft(staged, async body => {
+    if (body.in !== 'file') throw new Error('a part was kept in memory')
+    const published = { number: checkedNumber, file: body.file, size: staged.size, crc32c, md5, checksum }
+    await deps.journal.addPart({ ...published, upload, uploadedAt, maxStageBytes: deps.maxStageBytes })
+    return published
+  })
   return shownPart({ ...part, uploadedAt })
 }
 

@@ -1,0 +1,94 @@
+import type { Clock } from '../core/ports.ts'
+import type { Journal } from '../journal/contract.ts'
+import { bell } from './wake.ts'
+
+/** Of `maxStageBytes`: the rest is for what the app puts. */
+const share = 1 / 4
+/** Another process may make room without this one being told in time. */
+const atLeastEveryMs = 1_000
+
+/** How much of the stage repairs may take. One for all that repair in a store. */
+export interface Room {
+  /**
+   * Resolves when bodies of repairs leave room for so many bytes more; a body that is larger than the whole room has it alone. Whoever asked first
+   * is first. The answer gives it back: once the journal counts the body, or nothing became of it. Rejects with the signal's reason.
+   */
+  take(bytes: number, signal: AbortSignal): Promise<() => void>
+  /** Resolves when something changed: the stage was full, and may not be any more. Rejects with the signal's reason. */
+  changed(signal: AbortSignal): Promise<void>
+}
+
+export interface RoomDeps {
+  readonly journal: Pick<Journal, 'counts' | 'onChange'>
+  readonly clock: Clock
+  readonly maxStageBytes: number
+}
+
+export function openRoom({ journal, clock, maxStageBytes }: RoomDeps): Room {
+  const most = maxStageBytes * share
+  const queue: object[] = []
+  const rings = new Set<() => void>()
+  let reserved = 0
+
+  const held = (): number => {
+    let bytes = reserved
+    for (const group of journal.counts().groups) if (group.origin === 'repair') bytes += group.bytes
+    return bytes
+  }
+
+  const ringAll = (): void => {
+    for (const ring of rings) ring()
+  }
+
+  async function until(isSo: () => boolean, signal: AbortSignal): Promise<void> {
+    signal.throwIfAborted()
+    if (isSo()) return
+    const waiting = bell(clock)
+    const stopListening = journal.onChange(waiting.ring)
+    rings.add(waiting.ring)
+    try {
+      while (!isSo()) {
+        await waiting.wait(atLeastEveryMs, signal)
+        signal.throwIfAborted()
+      }
+    } finally {
+      stopListening()
+      rings.delete(waiting.ring)
+    }
+  }
+
+  function giveBack(bytes: number): () => void {
+    let isBack = false
+    return () => {
+      if (isBack) return
+      isBack = true
+      reserved -= bytes
+      ringAll()
+    }
+  }
+
+  return {
+    async take(bytes, signal) {
+      const place = {}
+      queue.push(place)
+      const fits = (): boolean => {
+        if (queue[0] !== place) return false
+        const used = held()
+        return used === 0 || used + bytes <= most
+      }
+      try {
+        await until(fits, signal)
+        reserved += bytes
+      } finally {
+        queue.splice(queue.indexOf(place), 1)
+        ringAll()
+      }
+      return giveBack(bytes)
+    },
+
+    async changed(signal) {
+      let asked = 0
+      await until(() => asked++ > 0, signal)
+    },
+  }
+}
