@@ -1,14 +1,11 @@
 import { entryName, entryThatCounts, recognise } from '../core/entry.ts'
-import { HoldfastError } from '../core/errors.ts'
 import { compareKeys, reservedPrefix } from '../core/key.ts'
-import type { ListRequest, Provider, RemoteEntry, RemoteObject } from '../core/provider.ts'
+import { nameOf, visibleEntries } from '../core/listing.ts'
+import type { ListRequest, RemoteEntry, RemoteObject } from '../core/provider.ts'
 import { versionTime } from '../core/version.ts'
 import type { OpenKey } from '../journal/contract.ts'
 import { overlayOf, pageKeys } from './overlay.ts'
 import type { ListEntry, ReadDeps, ReadProvider } from './types.ts'
-
-/** After everything that Holdfast keeps under its prefix: those names begin with small letters. */
-const afterReserved = `${reservedPrefix}~`
 
 /**
  * One provider's listing with what it is owed laid over: puts that it does not have yet are added, deletes that it does not know of yet
@@ -92,42 +89,6 @@ export async function* merged(
   }
 }
 
-/** The provider's own entries in strictly ascending order, without those under `.holdfast/`. */
-function visibleEntries(provider: Provider, request: ListRequest, signal: AbortSignal) {
-  let items = provider.list(request, signal)[Symbol.asyncIterator]()
-  let last: string | undefined
-
-  return {
-    async next(): Promise<RemoteEntry | undefined> {
-      while (true) {
-        const step = await items.next()
-        if (step.done === true) return undefined
-        const name = nameOf(step.value)
-        if (last !== undefined && compareKeys(name, last) <= 0) throw unordered(provider, last, name)
-        last = name
-        if (!name.startsWith(reservedPrefix)) return step.value
-        if (step.value.type === 'prefix') continue
-        // There may be more markers than objects: they are not paged through.
-        await items.return?.()
-        if (request.prefix.startsWith(reservedPrefix)) return undefined
-        const rest = provider.list({ ...request, startAfter: later(request.startAfter, afterReserved) }, signal)
-        items = rest[Symbol.asyncIterator]()
-      }
-    },
-    async [Symbol.asyncDispose]() {
-      await items.return?.()
-    },
-  }
-}
-
-function nameOf(entry: RemoteEntry): string {
-  return entry.type === 'prefix' ? entry.prefix : entry.key
-}
-
-function later(a: string, b: string): string {
-  return compareKeys(a, b) > 0 ? a : b
-}
-
 /** What there is comes before what there is not. */
 function compareNames(a: string | undefined, b: string | undefined): number {
   if (a === undefined || b === undefined) return Number(a === undefined) - Number(b === undefined)
@@ -167,12 +128,4 @@ function asListed(object: RemoteObject): Listed {
     ...(entry === undefined ? {} : { entry }),
     ...(storageClass === undefined ? {} : { storageClass }),
   }
-}
-
-function unordered(provider: Provider, last: string, name: string): HoldfastError {
-  return new HoldfastError(
-    'UNAVAILABLE',
-    `${provider.name}: its listing is not in order: ${JSON.stringify(name)} came after ${JSON.stringify(last)}`,
-    { reason: 'PROTOCOL', provider: provider.name },
-  )
 }
