@@ -36,7 +36,7 @@ export interface Journal extends SettleJournal {
   blocked(): readonly BlockedGroup[]
   /** Why this journal takes nothing more until it was closed and opened again, if it does not. */
   failed(): HoldfastError | undefined
-  /** All buckets that were ever configured. */
+  /** All buckets that were ever configured, and not retired. */
   providers(): readonly ProviderRow[]
   /** Calls back after changes, of this process and (within 100 ms) of others. Does not keep the process alive. */
   onChange(listener: () => void): () => void
@@ -339,6 +339,8 @@ export interface Counts {
   readonly accepted: number
   readonly done: number
   readonly superseded: number
+  /** Replicas that were given up, ever. */
+  readonly abandoned: number
   readonly groups: readonly CountGroup[]
   readonly oldestWaitingAt: number | undefined
 }

@@ -2,22 +2,14 @@ import { existsSync, unlinkSync } from 'node:fs'
 import { join } from 'node:path'
 import type { Database } from 'better-sqlite3'
 import { HoldfastError, type Reason } from '../core/errors.ts'
-import type { Capabilities } from '../core/provider.ts'
 import { nextVersion, type Version } from '../core/version.ts'
-import type {
-  Accepted,
-  Decision,
-  Evidence,
-  NewWrite,
-  Postponed,
-  ProviderHealth,
-  ProviderRow,
-  WriteBody,
-} from './contract.ts'
+import type { Accepted, Decision, Evidence, NewWrite, Postponed, WriteBody } from './contract.ts'
 import { fence } from './fence.ts'
 import { bit, bitsOf, maskOf } from './masks.ts'
 import { partRows } from './parts.ts'
-import { asProvider, listSum, type ProviderRecord, sumOf, type WriteRecord } from './rows.ts'
+import { refusal } from './refusal.ts'
+import { replicaRows } from './replicas.ts'
+import { listSum, sumOf, type WriteRecord } from './rows.ts'
 
 /** A write as it goes to the worker: attributes already as text. */
 export type IncomingWrite = Omit<NewWrite, 'attributes' | 'layout' | 'features'> & {
@@ -35,6 +27,8 @@ export const refusedKeptMs = 60_000
 export function ledger(database: Database, writer: string, bodies: string) {
   const requireLease = fence(database)
   const parts = partRows(database)
+  const replicas = replicaRows(database)
+  const refuse = refusal(database)
   const sql = <Row = unknown>(text: string) => database.prepare<unknown[], Row>(text)
   const getMeta = sql<number | string>('SELECT value FROM meta WHERE name = ?').pluck()
   const setMeta = sql('UPDATE meta SET value = ? WHERE name = ?')
@@ -57,8 +51,6 @@ export function ledger(database: Database, writer: string, bodies: string) {
   const olderOpen = sql<{ seq: number; origin: string }>(
     "SELECT seq, origin FROM writes WHERE key = ? AND state = 'open' AND version < ?",
   )
-  const setState = sql('UPDATE writes SET state = ?, waiting = 0, blocked = 0, stored = 0 WHERE seq = ?')
-  const supersedeReplicas = sql("UPDATE replicas SET state = 'superseded' WHERE seq = ?")
   const rememberDelete = sql(
     'INSERT INTO deleted VALUES (?, ?, ?) ON CONFLICT DO UPDATE SET version = excluded.version, at = excluded.at WHERE excluded.version > version',
   )
@@ -67,21 +59,10 @@ export function ledger(database: Database, writer: string, bodies: string) {
     'INSERT INTO known VALUES (?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET version = excluded.version, token = excluded.token, at = excluded.at WHERE excluded.version >= version',
   )
   const forgetKnown = sql('DELETE FROM known WHERE key = ? AND provider = ?')
-  const getReplica = sql<{ state: string; attempt: number }>(
-    'SELECT state, attempt FROM replicas WHERE seq = ? AND provider = ?',
-  )
-  const setReplica = sql(
-    `UPDATE replicas SET state = @state, attempt = coalesce(@attempt, attempt), not_before = @notBefore, reason = @reason, message = @message
-     WHERE seq = @seq AND provider = @provider AND state != 'superseded'`,
-  )
   const setEvidence = sql(
     `UPDATE replicas SET state = 'stored', not_before = @lookAt, reason = NULL, message = NULL, token = @token, proof = @proof, etag = @etag,
-     part_size = @partSize, stored_at = @storedAt, upload = NULL WHERE seq = @seq AND provider = @provider AND state != 'superseded'`,
+     part_size = @partSize, stored_at = @storedAt, upload = NULL WHERE seq = @seq AND provider = @provider AND state NOT IN ('superseded', 'abandoned')`,
   )
-  const setMasks = sql(
-    `UPDATE writes SET waiting = @waiting, blocked = @blocked, stored = @stored WHERE seq = @seq AND state IN ('open', 'tentative')`,
-  )
-  const replicaStates = sql<{ provider: number; state: string }>('SELECT provider, state FROM replicas WHERE seq = ?')
   const deleteWrite = sql('DELETE FROM writes WHERE seq = ?')
   const deleteReplicas = sql('DELETE FROM replicas WHERE seq = ?')
   const addTrash = sql('INSERT INTO trash VALUES (?, ?) ON CONFLICT DO UPDATE SET "to" = excluded."to"')
@@ -91,45 +72,29 @@ export function ledger(database: Database, writer: string, bodies: string) {
      + (SELECT count(*) FROM cached WHERE file = @file) + (SELECT count(*) FROM trash WHERE file = @file)`,
   ).pluck()
 
-  /** The masks follow from the replicas, always; they are kept so that counting needs no join. */
-  const recount = (seq: number) => {
-    let waiting = 0
-    let blocked = 0
-    let stored = 0
-    for (const { provider, state } of replicaStates.all(seq)) {
-      if (state === 'waiting' || state === 'sending') waiting |= bit(provider)
-      else if (state === 'blocked') blocked |= bit(provider)
-      else if (state === 'stored') stored |= bit(provider)
-    }
-    setMasks.run({ seq, waiting, blocked, stored })
-  }
-
-  const supersede = (seq: number, origin: string) => {
-    setState.run('superseded', seq)
-    supersedeReplicas.run(seq)
-    if (origin === 'app') addMeta.run(1, 'superseded')
-  }
-
   const supersedeOlder = (key: string, version: Version) => {
-    for (const { seq, origin } of olderOpen.all(key, version)) supersede(seq, origin)
+    for (const { seq, origin } of olderOpen.all(key, version)) replicas.supersede(seq, origin)
   }
 
   const raiseHighest = (version: Version) => {
     if (version > (getMeta.get('highest') as string)) setMeta.run(version, 'highest')
   }
 
-  const isDeleted = ({ key, version }: IncomingWrite): boolean => (deletedAt.get(key) ?? '') >= (version ?? '')
-
-  /** For changes that follow an effect at a provider: a write that ended meanwhile is no error. */
-  const change = (token: number, seq: number, provider: number, set: () => void) => {
-    requireLease(token)
-    if (getReplica.get(seq, provider) === undefined) return
-    set()
-    recount(seq)
+  /** Of a delete: by a newer one. The same one may still have to be brought to a provider. */
+  const isDeleted = ({ key, version = '', kind }: IncomingWrite): boolean => {
+    const deleted = deletedAt.get(key) ?? ''
+    return kind === 'delete' ? deleted > version : deleted >= version
   }
 
-  const move = (seq: number, provider: number, to: Partial<ReplicaMove> & { state: string }) =>
-    setReplica.run({ seq, provider, attempt: null, notBefore: 0, reason: null, message: null, ...to })
+  /** For changes that follow an effect at a provider: a write that ended meanwhile, or was given up there, is no error. False: that happened. */
+  const change = (token: number, seq: number, provider: number, set: () => void): boolean => {
+    requireLease(token)
+    const replica = replicas.get(seq, provider)
+    if (replica === undefined || replica.state === 'abandoned') return false
+    set()
+    replicas.recount(seq)
+    return true
+  }
 
   const dropBody = (file: string | null, to: 'unlink' | 'cache') => {
     if (file !== null) addTrash.run(file, to)
@@ -221,36 +186,15 @@ export function ledger(database: Database, writer: string, bodies: string) {
 
     withdraw(seq: number): boolean {
       const write = getWrite.get(seq)
-      const begun = replicaStates
-        .all(seq)
-        .some(({ provider, state }) => state !== 'waiting' || (getReplica.get(seq, provider)?.attempt ?? 0) > 0)
+      const begun = replicas
+        .ofWrite(seq)
+        .some(({ provider, state }) => state !== 'waiting' || (replicas.get(seq, provider)?.attempt ?? 0) > 0)
       if (write?.state !== 'tentative' || begun) return false
       dropBody(write.file, 'unlink')
       parts.returnFrom(seq)
       deleteReplicas.run(seq)
       deleteWrite.run(seq)
       return true
-    },
-
-    register(providers: readonly { location: string; name: string }[]): ProviderRow[] {
-      const find = sql<ProviderRecord>('SELECT * FROM providers WHERE location = ?')
-      const count = sql<number>('SELECT coalesce(max(id), 0) FROM providers').pluck().get() as number
-      const fresh = providers.filter(({ location }) => find.get(location) === undefined).length
-      if (count + fresh > 30)
-        throw new HoldfastError(
-          'INVALID',
-          'a directory can remember 30 buckets, this one would be the 31st: drain it and start an empty directory',
-          {
-            field: 'providers',
-            rule: 'count',
-          },
-        )
-      return providers.map(({ location, name }) => {
-        sql(
-          'INSERT INTO providers (location, name) VALUES (?, ?) ON CONFLICT (location) DO UPDATE SET name = excluded.name',
-        ).run(location, name)
-        return asProvider(find.get(location) as ProviderRecord)
-      })
     },
 
     observe(version: Version): void {
@@ -278,8 +222,7 @@ export function ledger(database: Database, writer: string, bodies: string) {
     },
 
     sending(token: number, seq: number, provider: number): boolean {
-      change(token, seq, provider, () => move(seq, provider, { state: 'sending' }))
-      return getReplica.get(seq, provider) !== undefined
+      return change(token, seq, provider, () => replicas.move(seq, provider, { state: 'sending' }))
     },
 
     stored(token: number, seq: number, provider: number, evidence: Evidence): void {
@@ -287,26 +230,26 @@ export function ledger(database: Database, writer: string, bodies: string) {
     },
 
     verified(token: number, seq: number, provider: number): void {
-      change(token, seq, provider, () => move(seq, provider, { state: 'verified' }))
+      change(token, seq, provider, () => replicas.move(seq, provider, { state: 'verified' }))
     },
 
     again(token: number, seq: number, provider: number, message: string): void {
       change(token, seq, provider, () => {
         const write = getWrite.get(seq)
         if (write !== undefined) forgetKnown.run(write.key, provider)
-        move(seq, provider, { state: 'waiting', message })
+        replicas.move(seq, provider, { state: 'waiting', message })
       })
     },
 
     postpone(token: number, seq: number, provider: number, until: Postponed): void {
       change(token, seq, provider, () => {
-        const state = getReplica.get(seq, provider)?.state === 'stored' ? 'stored' : 'waiting'
-        move(seq, provider, { state, ...until, reason: until.reason ?? null })
+        const state = replicas.get(seq, provider)?.state === 'stored' ? 'stored' : 'waiting'
+        replicas.move(seq, provider, { state, ...until, reason: until.reason ?? null })
       })
     },
 
     block(token: number, seq: number, provider: number, reason: Reason, message: string): void {
-      change(token, seq, provider, () => move(seq, provider, { state: 'blocked', reason, message }))
+      change(token, seq, provider, () => replicas.move(seq, provider, { state: 'blocked', reason, message }))
     },
 
     hurry(token: number, provider: number): void {
@@ -323,8 +266,8 @@ export function ledger(database: Database, writer: string, bodies: string) {
       ).all(provider)
       const wanted = rows.filter(({ reason }) => reasons === undefined || reasons.includes(reason))
       for (const { seq } of wanted) {
-        move(seq, provider, { state: 'waiting' })
-        recount(seq)
+        replicas.move(seq, provider, { state: 'waiting' })
+        replicas.recount(seq)
       }
       return wanted.length
     },
@@ -333,7 +276,7 @@ export function ledger(database: Database, writer: string, bodies: string) {
       requireLease(token)
       raiseHighest(by)
       const write = getWrite.get(seq)
-      if (write?.state === 'open') supersede(seq, write.origin)
+      if (write?.state === 'open') replicas.supersede(seq, write.origin)
     },
 
     saveUpload(token: number, seq: number, provider: number, upload: string | undefined): void {
@@ -346,25 +289,20 @@ export function ledger(database: Database, writer: string, bodies: string) {
       const write = getWrite.get(seq)
       if (write?.state !== 'tentative') return
       if (!decision.kept) {
-        dropBody(write.file, 'unlink')
-        parts.returnFrom(seq)
-        deleteReplicas.run(seq)
-        sql(
-          "UPDATE writes SET state = 'refused', refusal = ?, body = NULL, file = NULL, parts = NULL, size = 0, sum = ?, accepted_at = ?, waiting = 0 WHERE seq = ?",
-        ).run(JSON.stringify(decision.refusal), sumOf({ ...write, parts: null, size: 0 }), now, seq)
+        refuse(write, decision.refusal, now)
         return
       }
       sql("UPDATE writes SET state = 'open' WHERE seq = ?").run(seq)
       parts.keepFor(seq)
       for (const provider of bitsOf(write.targets)) addReplica.run(seq, provider)
       putEvidence(write, decision.provider, decision.evidence)
-      recount(seq)
+      replicas.recount(seq)
       addMeta.run(1, 'accepted')
       if (write.kind === 'delete') rememberDelete.run(write.key, write.version, now)
       supersedeOlder(write.key, write.version)
       // A write that was accepted while this one was being decided is newer: this one is done with.
       const newest = newestOpen.get(write.key)
-      if (newest !== undefined && newest.version > write.version) supersede(seq, write.origin)
+      if (newest !== undefined && newest.version > write.version) replicas.supersede(seq, write.origin)
     },
 
     release(token: number, writes: readonly { seq: number; cache: boolean }[], now: number): void {
@@ -426,26 +364,7 @@ export function ledger(database: Database, writer: string, bodies: string) {
       }
       return dropped
     },
-
-    learnt(token: number, provider: number, what: { identity?: string; capabilities?: Capabilities }): void {
-      requireLease(token)
-      sql(
-        'UPDATE providers SET identity = coalesce(?, identity), capabilities = coalesce(?, capabilities) WHERE id = ?',
-      ).run(what.identity ?? null, what.capabilities === undefined ? null : JSON.stringify(what.capabilities), provider)
-    },
-
-    health(token: number, provider: number, health: ProviderHealth): void {
-      requireLease(token)
-      sql('UPDATE providers SET health = ? WHERE id = ?').run(JSON.stringify(health), provider)
-    },
   }
-}
-
-interface ReplicaMove {
-  attempt: number
-  notBefore: number
-  reason: Reason | null
-  message: string | null
 }
 
 export type Ledger = ReturnType<typeof ledger>

@@ -110,6 +110,7 @@ export function look(database: Database) {
   const nextDue = nextOf('waiting')
   const nextLook = nextOf('stored')
   const metaOf = sql<number>('SELECT value FROM meta WHERE name = ?').pluck()
+  const abandonedEver = sql<number>('SELECT coalesce(max(id), 0) FROM abandoned').pluck()
   const groups = sql<CountGroup>('SELECT * FROM tally WHERE writes > 0')
   const oldestWaiting = sql<number>(
     "SELECT accepted_at FROM writes WHERE state = 'open' AND waiting != 0 ORDER BY seq LIMIT 1",
@@ -124,7 +125,7 @@ export function look(database: Database) {
     "SELECT * FROM writes WHERE state IN ('superseded', 'refused') AND (state = 'superseded' OR accepted_at < ?) ORDER BY seq LIMIT ?",
   )
   const trash = sql<{ file: string; to: 'unlink' | 'cache' }>('SELECT * FROM trash LIMIT ?')
-  const allProviders = sql<ProviderRecord>('SELECT * FROM providers ORDER BY id')
+  const allProviders = sql<ProviderRecord>('SELECT * FROM providers WHERE retired = 0 ORDER BY id')
   const bodies = sql<WriteRecord>(
     "SELECT * FROM writes WHERE seq > ? AND state IN ('open', 'tentative') AND kind = 'put' ORDER BY seq LIMIT 100",
   )
@@ -269,6 +270,7 @@ export function look(database: Database) {
         accepted: metaOf.get('accepted') ?? 0,
         done: metaOf.get('done') ?? 0,
         superseded: metaOf.get('superseded') ?? 0,
+        abandoned: abandonedEver.get() ?? 0,
         groups: groups.all(),
         oldestWaitingAt: oldestWaiting.get(),
       }

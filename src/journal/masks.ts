@@ -1,4 +1,7 @@
-/** Sets of providers as bits of a number: id 1 is the lowest bit. 30 ids fit into what JavaScript's bit operations can do. */
+/** Ids of providers are 1 to this: so many fit into what JavaScript's bit operations can do. */
+export const mostProviders = 30
+
+/** Sets of providers as bits of a number: id 1 is the lowest bit. */
 export function bit(provider: number): number {
   return 1 << (provider - 1)
 }
@@ -9,6 +12,6 @@ export function maskOf(providers: readonly number[]): number {
 
 export function bitsOf(mask: number): number[] {
   const ids: number[] = []
-  for (let id = 1; id <= 30; id++) if ((mask & bit(id)) !== 0) ids.push(id)
+  for (let id = 1; id <= mostProviders; id++) if ((mask & bit(id)) !== 0) ids.push(id)
   return ids
 }

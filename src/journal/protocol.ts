@@ -1,11 +1,13 @@
 import { type ErrorCode, type ErrorDetails, HoldfastError } from '../core/errors.ts'
+import type { BucketChanges } from './buckets.ts'
 import type { Ledger } from './ledger.ts'
+import type { SettleChanges } from './settle.ts'
 import type { UploadChanges } from './uploads.ts'
 
 /** What the two threads say to each other. */
 
 /** Every change that the writer makes, by name. */
-export type Book = Ledger & UploadChanges
+export type Book = Ledger & BucketChanges & UploadChanges & SettleChanges
 
 export interface WorkerOptions {
   /** The directory's path and uuid. */

@@ -59,6 +59,7 @@ export interface ReplicaRecord {
   part_size: number | null
   stored_at: number | null
   upload: string | null
+  confirmed: 0 | 1
 }
 
 export interface ProviderRecord {
@@ -68,6 +69,9 @@ export interface ProviderRecord {
   identity: string | null
   capabilities: string | null
   health: string | null
+  filled: 0 | 1
+  stale: 0 | 1
+  retired: 0 | 1
 }
 
 export interface CachedRecord {
@@ -123,6 +127,7 @@ export function asReplica(row: ReplicaRecord): ReplicaRow {
     partSize: row.part_size ?? undefined,
     storedAt: row.stored_at ?? undefined,
     upload: row.upload ?? undefined,
+    isConfirmed: row.confirmed === 1,
   }
 }
 
@@ -134,6 +139,8 @@ export function asProvider(row: ProviderRecord): ProviderRow {
     identity: row.identity ?? undefined,
     capabilities: parsed(row.capabilities),
     health: parsed<ProviderHealth>(row.health),
+    isFilled: row.filled === 1,
+    isStale: row.stale === 1,
   }
 }
 

@@ -5,24 +5,23 @@ import type { Version } from '../core/version.ts'
 export interface SettleJournal {
   /** Whether a write or a repair of the key is not finished. */
   isOpen(key: string): boolean
-  /** Blocked replicas, oldest write first, from after this position on; also those owed to providers that left the options. */
+  /** Blocked replicas, and those that wait for `owed` providers, oldest write first, from after this position on. All of a write, or none. */
   blockedReplicas(query: BlockedQuery): readonly BlockedReplica[]
   /** Blocked replicas wait again. One that was TOO_OLD is confirmed by this: its age is no reason any more. Answers how many. */
   retry(which: Selection): Promise<number>
   /**
    * Gives replicas up for good, each with the reason that a person gave; kept in the list of abandoned ones. One whose provider is the last that
-   * could have got the write is given up only with `lastCopy`: then nothing of the write is left.
+   * could have got the write is given up only with `lastCopy`: then nothing of the write is left. A copy on its way to a provider that lost it
+   * is never the last. `tell` is called after each commit; so it is by `retire`.
    */
-  abandon(
-    which: Selection,
-    why: string,
-    lastCopy: boolean,
-  ): Promise<{ readonly abandoned: number; readonly kept: number }>
+  abandon(which: Selection, why: string, lastCopy: boolean, tell: (given: AbandonedReplica) => void): Promise<Settled>
   /**
-   * A provider that left the options for good: all that it is owed, looks included, is abandoned, and its row goes when nothing refers to it. Writes
-   * that no other provider has are kept (`kept`): bring them elsewhere first.
+   * A provider that left the options for good: all that it is owed, looks included, is abandoned, and it is listed no more. Writes that no other
+   * provider has or could get are kept (`kept`), and the provider with them: they are on local disk, so write them anew for those that are there
+   * now. Its id is given to another provider only after nobody had the directory open: until then somebody may still mean this one by it. A write
+   * for it that somebody accepts after all brings it back.
    */
-  retire(provider: number, why: string): Promise<{ readonly abandoned: number; readonly kept: number }>
+  retire(provider: number, why: string, tell: (given: AbandonedReplica) => void): Promise<Settled>
   /** The last abandoned replicas, newest first. */
   abandoned(limit: number): readonly AbandonedReplica[]
 
@@ -41,10 +40,19 @@ export interface SettleJournal {
   stale(provider: number): Promise<void>
 }
 
+/** How many replicas were given up, and how many were not, since the write would be lost. */
+export interface Settled {
+  readonly abandoned: number
+  readonly kept: number
+}
+
 export interface BlockedQuery {
   /** Seq of the write after which to go on; 0 from the beginning. */
   readonly after: number
+  /** Writes, not replicas. */
   readonly limit: number
+  /** Providers to which nothing goes now: what waits for them is asked for too, whatever `reason` is. */
+  readonly owed: readonly number[]
   readonly provider?: number
   readonly reason?: Reason
   readonly key?: string
@@ -67,9 +75,10 @@ export interface BlockedReplica {
   /** ms since 1970. */
   readonly acceptedAt: number
   readonly provider: number
-  readonly reason: Reason
-  readonly message: string
-  /** Whether some other provider confirmed the write, or will. */
+  /** None: it waits for one of the `owed`. */
+  readonly reason: Reason | undefined
+  readonly message: string | undefined
+  /** Whether some other provider confirmed the write, or will by itself. True of what a provider lost: it was read from another. */
   readonly isElsewhere: boolean
 }
 

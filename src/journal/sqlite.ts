@@ -1,14 +1,17 @@
 import { join } from 'node:path'
 import { Worker } from 'node:worker_threads'
+import type { Database } from 'better-sqlite3'
 import { HoldfastError } from '../core/errors.ts'
 import type { Clock } from '../core/ports.ts'
 import type { Journal, Lease, NewWrite, WriteRow } from './contract.ts'
 import type { IncomingWrite } from './ledger.ts'
 import { look } from './look.ts'
+import { lookSettled } from './look-settled.ts'
 import type { Answer, Book, Opened, Request, WorkerOptions } from './protocol.ts'
 import { rebuild } from './protocol.ts'
 import { writeAttributes } from './rows.ts'
 import { asJournalError, openForReading } from './schema.ts'
+import { settleCalls } from './settle-calls.ts'
 import type { IncomingPart, IncomingUpload } from './uploads.ts'
 
 /** How often changes of other processes are looked for, while somebody listens. */
@@ -43,7 +46,7 @@ export async function openJournal(options: JournalOptions): Promise<OpenedJourna
     const { poisoned } = (await writer.call('open')) as Opened
     const database = openForReading(join(options.path, 'journal.sqlite'))
     const looking = look(database)
-    const journal = connect(options, writer, looking, () => database.close())
+    const journal = connect(options, writer, looking, database)
     return {
       journal,
       verification: poisoned
@@ -68,7 +71,7 @@ function connect(
   options: JournalOptions,
   writer: Writer,
   looking: ReturnType<typeof look>,
-  closeReader: () => void,
+  database: Database,
 ): Journal {
   const { clock } = options
   const changes = watch(looking, clock)
@@ -166,11 +169,12 @@ function connect(
     },
     observe: version => tell('observe', version),
     touch: key => tell('touch', key, clock.now()),
+    ...settleCalls({ change, tell, looking: lookSettled(database), now: clock.now }),
     async close() {
       if (closed) return
       closed = true
       changes.stop()
-      closeReader()
+      database.close()
       await writer.end()
     },
   }

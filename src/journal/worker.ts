@@ -14,11 +14,13 @@ import { join } from 'node:path'
 import { type MessagePort, parentPort, receiveMessageOnPort, workerData } from 'node:worker_threads'
 import type { Database } from 'better-sqlite3'
 import { HoldfastError } from '../core/errors.ts'
+import { bucketChanges } from './buckets.ts'
 import { ledger } from './ledger.ts'
 import { type FileLock, fileLock } from './locks.ts'
 import type { Answer, Book, Opened, Request, WorkerOptions } from './protocol.ts'
 import { failure, rebuild } from './protocol.ts'
-import { asJournalError, formatOf, openForWriting } from './schema.ts'
+import { asJournalError, journalFormat, openForWriting, standingOf } from './schema.ts'
+import { forgetRetired, settleChanges } from './settle.ts'
 import { uploadChanges } from './uploads.ts'
 
 /**
@@ -93,7 +95,12 @@ const outside = {
     if (poisoned || mayBeUnclean()) checkDatabase()
     const bodies = join(options.path, 'bodies')
     const changes = ledger(database, options.writer, bodies)
-    book = { ...changes, ...uploadChanges(database, bodies, changes.accept) }
+    book = {
+      ...changes,
+      ...bucketChanges(database),
+      ...uploadChanges(database, bodies, changes.accept),
+      ...settleChanges(database),
+    }
     return { poisoned }
   },
 
@@ -246,17 +253,27 @@ export function poisonedError(path: string, cause?: Error): HoldfastError {
 const leaveMs = 5_000
 
 /**
- * A journal of an older format is taken over by whoever has the directory alone: a process of an older version that still has it open would not
- * know what parts are, and collect them. Of several that begin at once one does it, and the others find it done.
+ * What only a process does that has the directory alone. One of an older format is taken over: processes of an older version would not know what
+ * bodies in parts are, and collect them. Of several that begin at once one does it, and the others find it done. Ids of retired providers are freed,
+ * if nobody is there who may still mean the old ones: else the next time.
  */
 function takeOver(): void {
   const end = Date.now() + leaveMs
-  const format = () => despiteFullDisk(() => formatOf(journalPath))
-  while (format() === 1) {
+  const inNeed = () => {
+    const { format, hasRetired } = despiteFullDisk(() => standingOf(journalPath))
+    return format > 0 && format < journalFormat ? 'older' : hasRetired ? 'retired' : undefined
+  }
+  for (let need = inNeed(); need !== undefined; need = inNeed()) {
     if (members.seize()) {
-      despiteFullDisk(() => openForWriting(journalPath, options.directory)).close()
+      const alone = despiteFullDisk(() => openForWriting(journalPath, options.directory))
+      try {
+        forgetRetired(alone)
+      } finally {
+        alone.close()
+      }
       return
     }
+    if (need === 'retired') return
     if (Date.now() > end) {
       members.release()
       throw new HoldfastError(

@@ -36,7 +36,7 @@ export function work(deps: WorkDeps): Work {
   async function send(task: Task, at: Target): Promise<void> {
     const { write, replica } = task
     demandWhole(write)
-    if (clock.now() - write.acceptedAt > options.tooOldMs)
+    if (!replica.isConfirmed && clock.now() - write.acceptedAt > options.tooOldMs)
       throw new HoldfastError('BLOCKED', `the write waited longer than delete markers can be trusted to live`, {
         key: write.key,
         reason: 'TOO_OLD',

@@ -206,10 +206,10 @@ test('a row whose bits were flipped is known as damaged, and says nothing that i
 test('a journal of another version, of another directory, or damaged is not opened, and says what to do (J5, J6, D9)', async () => {
   for (const [pragma, expected] of [
     [
-      'user_version = 3',
-      { code: 'INVALID', field: 'journal', rule: 'version', message: /format 3.*use the version that wrote it/s },
+      'user_version = 4',
+      { code: 'INVALID', field: 'journal', rule: 'version', message: /format 4.*use the version that wrote it/s },
     ],
-    ['user_version = 2', undefined],
+    ['user_version = 3', undefined],
   ] as const) {
     await using at = await scene()
     await (await at.journal()).close()

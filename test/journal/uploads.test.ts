@@ -290,7 +290,7 @@ test('a journal of format 1 is taken over as it is, in one step, once no older v
   expect(formatIn(journalPath)).toBe(1)
 
   const journals = await Promise.all(Array.from({ length: 8 }, () => at.journal()))
-  expect(formatIn(journalPath)).toBe(2)
+  expect(formatIn(journalPath)).toBe(3)
   for (const journal of journals) {
     expect(journal.view('small').open).toMatchObject({ damaged: false, keepsLayout: false, body: { in: 'row' } })
     expect(journal.view('large').open).toMatchObject({ damaged: false, body: { in: 'file', file } })

@@ -62,6 +62,8 @@ export function world(
       identity: undefined,
       capabilities: undefined,
       health: undefined,
+      isFilled: true,
+      isStale: false,
     })
     const provider = counted(faulty(inner, faults, { clock }), place)
     return { id: place.id, provider, breakers: createBreakers({ clock, random, ...more.breaker }) }
@@ -231,6 +233,7 @@ export function row({
       partSize: undefined,
       storedAt: undefined,
       upload: undefined,
+      isConfirmed: false,
     })),
   }
 }

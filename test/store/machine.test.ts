@@ -239,14 +239,14 @@ describe('a directory that was used, and is not what it was', () => {
     refusesUntouched(
       async path => {
         const database = new Database(join(path, 'journal.sqlite'))
-        database.pragma('user_version = 3')
+        database.pragma('user_version = 4')
         database.close()
       },
       {
         code: 'INVALID',
         field: 'journal',
         rule: 'version',
-        says: ['has format 3', 'reads formats 1 to 2', 'use the version that wrote it', 'drain it there'],
+        says: ['has format 4', 'reads formats 1 to 3', 'use the version that wrote it', 'drain it there'],
       },
     ))
 

@@ -1,0 +1,79 @@
+import type { Database } from 'better-sqlite3'
+import type { ReplicaRecord, WriteRecord } from './rows.ts'
+import type { AbandonedReplica, BlockedQuery, BlockedReplica, SettleJournal } from './settle-contract.ts'
+import type { Reason } from '../core/errors.ts'
+
+export type LookSettled = Pick<SettleJournal, 'isOpen' | 'blockedReplicas' | 'abandoned' | 'job' | 'jobs'>
+
+/** What only looks, of what a person settles: as `look`, on the same connection. */
+export function lookSettled(database: Database): LookSettled {
+  const sql = <Row>(text: string) => database.prepare<unknown[], Row>(text)
+  const openWith = sql<0 | 1>(
+    "SELECT EXISTS (SELECT 1 FROM writes WHERE key = ? AND state IN ('open', 'tentative'))",
+  ).pluck()
+  // Of what waits only the oldest is looked for, in the order of the due index's own table: by write.
+  const blockedSeqs = sql<number>(
+    `SELECT DISTINCT seq FROM replicas INDEXED BY replicas_blocked_by_write WHERE state = 'blocked' AND seq > @after
+     AND (@provider IS NULL OR provider = @provider) AND (@reason IS NULL OR reason = @reason) ORDER BY seq LIMIT @limit`,
+  ).pluck()
+  const owedSeqs = sql<number>(
+    "SELECT seq FROM replicas WHERE seq > ? AND provider = ? AND state = 'waiting' ORDER BY seq LIMIT ?",
+  ).pluck()
+  const seqsOfKey = sql<number>(
+    "SELECT seq FROM writes WHERE key = ? AND seq > ? AND state IN ('open', 'tentative') ORDER BY seq",
+  ).pluck()
+  const writeOf = sql<WriteRecord>('SELECT * FROM writes WHERE seq = ?')
+  const replicasOf = sql<ReplicaRecord>('SELECT * FROM replicas WHERE seq = ? ORDER BY provider')
+  const abandoned = sql<AbandonedReplica>(
+    'SELECT key, version, kind, provider, reason, why, at FROM abandoned ORDER BY id DESC LIMIT ?',
+  )
+  const job = sql<string>('SELECT state FROM jobs WHERE name = ?').pluck()
+  const jobs = sql<string>(
+    'SELECT name FROM jobs WHERE substr(name, 1, length(@prefix)) = @prefix ORDER BY name',
+  ).pluck()
+
+  const seqs = ({ after, limit, owed, provider, reason, key }: BlockedQuery): number[] => {
+    if (key !== undefined) return seqsOfKey.all(key, after)
+    const found = blockedSeqs.all({ after, limit, provider: provider ?? null, reason: reason ?? null })
+    for (const id of owed) if (provider === undefined || provider === id) found.push(...owedSeqs.all(after, id, limit))
+    return [...new Set(found)].sort((a, b) => a - b).slice(0, limit)
+  }
+
+  const ofWrite = (seq: number, { owed, provider, reason }: BlockedQuery): BlockedReplica[] => {
+    const write = writeOf.get(seq)
+    // It ended since.
+    if (write === undefined) return []
+    const replicas = replicasOf.all(seq)
+    const goesOn = (replica: ReplicaRecord) =>
+      replica.state === 'stored' ||
+      replica.state === 'verified' ||
+      replica.state === 'sending' ||
+      (replica.state === 'waiting' && !owed.includes(replica.provider))
+    const isMeant = (replica: ReplicaRecord) =>
+      (provider === undefined || replica.provider === provider) &&
+      (replica.state === 'blocked'
+        ? reason === undefined || replica.reason === reason
+        : replica.state === 'waiting' && owed.includes(replica.provider))
+    return replicas.filter(isMeant).map(replica => ({
+      seq,
+      key: write.key,
+      version: write.version,
+      kind: write.kind,
+      size: write.size,
+      acceptedAt: write.accepted_at,
+      provider: replica.provider,
+      reason: replica.state === 'blocked' ? ((replica.reason ?? undefined) as Reason | undefined) : undefined,
+      message: replica.state === 'blocked' ? (replica.message ?? undefined) : undefined,
+      isElsewhere:
+        write.origin === 'repair' || replicas.some(other => other.provider !== replica.provider && goesOn(other)),
+    }))
+  }
+
+  return {
+    isOpen: key => openWith.get(key) === 1,
+    blockedReplicas: query => seqs(query).flatMap(seq => ofWrite(seq, query)),
+    abandoned: limit => abandoned.all(limit),
+    job: name => job.get(name),
+    jobs: prefix => jobs.all({ prefix }),
+  }
+}

@@ -1,0 +1,65 @@
+import type { Database } from 'better-sqlite3'
+import type { Reason } from '../core/errors.ts'
+import type { ReplicaRow } from './contract.ts'
+import { bit } from './masks.ts'
+
+export interface ReplicaMove {
+  readonly state: ReplicaRow['state']
+  /** As it is, where it is not given. */
+  readonly attempt?: number
+  /** 0 where it is not given. */
+  readonly notBefore?: number
+  readonly reason?: Reason | null
+  readonly message?: string | null
+}
+
+/** Where the replicas of writes stand, and what follows from it for their writes. */
+export function replicaRows(database: Database) {
+  const sql = <Row = unknown>(text: string) => database.prepare<unknown[], Row>(text)
+  const get = sql<{ state: ReplicaRow['state']; attempt: number }>(
+    'SELECT state, attempt FROM replicas WHERE seq = ? AND provider = ?',
+  )
+  const statesOf = sql<{ provider: number; state: ReplicaRow['state'] }>(
+    'SELECT provider, state FROM replicas WHERE seq = ?',
+  )
+  const set = sql(
+    `UPDATE replicas SET state = @state, attempt = coalesce(@attempt, attempt), not_before = @notBefore, reason = @reason, message = @message
+     WHERE seq = @seq AND provider = @provider AND state NOT IN ('superseded', 'abandoned')`,
+  )
+  const setMasks = sql(
+    `UPDATE writes SET waiting = @waiting, blocked = @blocked, stored = @stored WHERE seq = @seq AND state IN ('open', 'tentative')`,
+  )
+  const end = sql("UPDATE writes SET state = 'superseded', waiting = 0, blocked = 0, stored = 0 WHERE seq = ?")
+  const endReplicas = sql("UPDATE replicas SET state = 'superseded' WHERE seq = ? AND state != 'abandoned'")
+  const countSuperseded = sql("UPDATE meta SET value = value + 1 WHERE name = 'superseded'")
+
+  return {
+    get: (seq: number, provider: number) => get.get(seq, provider),
+    ofWrite: (seq: number) => statesOf.all(seq),
+
+    /** Nothing moves a replica that was superseded or abandoned. */
+    move(seq: number, provider: number, to: ReplicaMove): void {
+      set.run({ seq, provider, attempt: null, notBefore: 0, reason: null, message: null, ...to })
+    },
+
+    /** The masks follow from the replicas, always; they are kept so that counting needs no join. */
+    recount(seq: number): void {
+      let waiting = 0
+      let blocked = 0
+      let stored = 0
+      for (const { provider, state } of statesOf.all(seq)) {
+        if (state === 'waiting' || state === 'sending') waiting |= bit(provider)
+        else if (state === 'blocked') blocked |= bit(provider)
+        else if (state === 'stored') stored |= bit(provider)
+      }
+      setMasks.run({ seq, waiting, blocked, stored })
+    },
+
+    /** The write is to go nowhere any more. */
+    supersede(seq: number, origin: string): void {
+      end.run(seq)
+      endReplicas.run(seq)
+      if (origin === 'app') countSuperseded.run()
+    },
+  }
+}

@@ -1,0 +1,196 @@
+import type { Database } from 'better-sqlite3'
+import type { Reason } from '../core/errors.ts'
+import { bit } from './masks.ts'
+import { refusal } from './refusal.ts'
+import { replicaRows } from './replicas.ts'
+import type { ProviderRecord, ReplicaRecord, WriteRecord } from './rows.ts'
+import type { AbandonedReplica, Selection } from './settle-contract.ts'
+
+/** Abandoned replicas that are remembered. */
+const abandonedKept = 10_000
+
+/** A place among the replicas, in order of write and then of provider. */
+export interface Place {
+  readonly seq: number
+  readonly provider: number
+}
+
+/** What one transaction settled, and after which replica the next goes on: none is left where there is none. */
+export interface SettledSome {
+  readonly abandoned: readonly AbandonedReplica[]
+  readonly kept: number
+  readonly next: Place | undefined
+}
+
+/**
+ * What a person settles, as changes of the ledger. There may be a hundred thousand replicas, and puts wait for each transaction: so each change
+ * does a page of them.
+ */
+export function settleChanges(database: Database) {
+  const sql = <Row = unknown>(text: string) => database.prepare<unknown[], Row>(text)
+  const replicas = replicaRows(database)
+  const refuse = refusal(database)
+  const page = `r.state = 'blocked' AND (r.seq, r.provider) > (@seq, @at) AND (@provider IS NULL OR r.provider = @provider)
+    AND (@reason IS NULL OR r.reason = @reason) ORDER BY r.seq, r.provider LIMIT @limit`
+  const blocked = sql<ReplicaRecord>(
+    `SELECT r.* FROM replicas r INDEXED BY replicas_blocked_by_write WHERE @key IS NULL AND ${page}`,
+  )
+  const blockedOfKey = sql<ReplicaRecord>(
+    `SELECT r.* FROM writes w CROSS JOIN replicas r ON r.seq = w.seq WHERE w.key = @key AND ${page}`,
+  )
+  const ofProvider = sql<ReplicaRecord>(
+    'SELECT * FROM replicas WHERE provider = @provider AND seq > @seq ORDER BY seq LIMIT @limit',
+  )
+  const confirm = sql('UPDATE replicas SET confirmed = 1 WHERE seq = ? AND provider = ?')
+  const giveUp = sql("UPDATE replicas SET state = 'abandoned', not_before = 0 WHERE seq = ? AND provider = ?")
+  const drop = sql('DELETE FROM replicas WHERE seq = ? AND provider = ?')
+  const getWrite = sql<WriteRecord>('SELECT * FROM writes WHERE seq = ?')
+  const nameOf = sql<string>('SELECT name FROM providers WHERE id = ?').pluck()
+  const addAbandoned = sql(
+    'INSERT INTO abandoned (key, version, kind, provider, reason, why, at) VALUES (@key, @version, @kind, @provider, @reason, @why, @at)',
+  )
+  const boundAbandoned = sql(`DELETE FROM abandoned WHERE id <= (SELECT max(id) FROM abandoned) - ${abandonedKept}`)
+  const forgetDelete = sql('DELETE FROM deleted WHERE key = ? AND version = ?')
+  const lastKnown = sql<string>(
+    'SELECT max(key) FROM (SELECT key FROM known WHERE key > ? ORDER BY key LIMIT ?)',
+  ).pluck()
+  const forgetKnown = sql('DELETE FROM known WHERE key > ? AND key <= ? AND provider = ?')
+  const setJob = sql(
+    'INSERT INTO jobs VALUES (?, ?, ?) ON CONFLICT DO UPDATE SET state = excluded.state, updated_at = excluded.updated_at',
+  )
+  const dropJob = sql('DELETE FROM jobs WHERE name = ?')
+
+  const chosen = ({ key, provider, reason }: Selection, after: Place, limit: number): ReplicaRecord[] =>
+    (key === undefined ? blocked : blockedOfKey).all({
+      seq: after.seq,
+      at: after.provider,
+      key: key ?? null,
+      provider: provider ?? null,
+      reason: reason ?? null,
+      limit,
+    })
+
+  /** Answers undefined where that would lose the write. */
+  const abandonOne = (
+    replica: ReplicaRecord,
+    why: string,
+    mayLose: boolean,
+    now: number,
+  ): AbandonedReplica | undefined => {
+    const { seq, provider } = replica
+    const write = getWrite.get(seq) as WriteRecord
+    const isLast = replicas
+      .ofWrite(seq)
+      .every(other => other.provider === provider || other.state === 'abandoned' || other.state === 'superseded')
+    // What a provider lost was read from another one. Of a tentative write nothing was promised.
+    if (isLast && !mayLose && write.state === 'open' && write.origin === 'app') return undefined
+    giveUp.run(seq, provider)
+    if (write.state === 'tentative') {
+      const outcome = replica.attempt > 0 || replica.state === 'sending' ? 'unknown' : 'rejected'
+      refuse(write, { code: 'UNAVAILABLE', message: `it was given up: ${why}`, outcome }, now)
+    } else if (!isLast) replicas.recount(seq)
+    else {
+      replicas.supersede(seq, write.origin)
+      if (write.origin === 'app') forgetDelete.run(write.key, write.version)
+    }
+    const row = {
+      key: write.key,
+      version: write.version,
+      kind: write.kind,
+      provider: nameOf.get(provider) ?? `provider ${provider}`,
+      reason: replica.reason ?? 'NOT_CONFIGURED',
+      why,
+      at: now,
+    }
+    addAbandoned.run(row)
+    return row
+  }
+
+  const abandonAll = (
+    found: readonly ReplicaRecord[],
+    limit: number,
+    one: (replica: ReplicaRecord) => AbandonedReplica | undefined | 'nothing',
+  ): SettledSome => {
+    const abandoned: AbandonedReplica[] = []
+    let kept = 0
+    for (const replica of found) {
+      const given = one(replica)
+      if (given === undefined) kept++
+      else if (given !== 'nothing') abandoned.push(given)
+    }
+    boundAbandoned.run()
+    const last = found.at(-1)
+    const next = last === undefined || found.length < limit ? undefined : { seq: last.seq, provider: last.provider }
+    return { abandoned, kept, next }
+  }
+
+  return {
+    /** At most `limit`; what it answers is how many. */
+    retry(which: Selection, limit: number): number {
+      const found = chosen(which, { seq: 0, provider: 0 }, limit)
+      for (const { seq, provider, reason } of found) {
+        replicas.move(seq, provider, { state: 'waiting' })
+        if ((reason as Reason | null) === 'TOO_OLD') confirm.run(seq, provider)
+        replicas.recount(seq)
+      }
+      return found.length
+    },
+
+    abandon(which: Selection, why: string, lastCopy: boolean, after: Place, limit: number, now: number): SettledSome {
+      return abandonAll(chosen(which, after, limit), limit, replica => abandonOne(replica, why, lastCopy, now))
+    },
+
+    /** A page of what is owed to the provider. That it verified something is no reason any more to give up another's copy. */
+    retireReplicas(provider: number, why: string, after: Place, limit: number, now: number): SettledSome {
+      return abandonAll(ofProvider.all({ provider, seq: after.seq, limit }), limit, replica => {
+        if (replica.state === 'superseded' || replica.state === 'abandoned') return 'nothing'
+        if (replica.state !== 'verified') return abandonOne(replica, why, false, now)
+        drop.run(replica.seq, provider)
+        return 'nothing'
+      })
+    },
+
+    /** A page of what the provider is remembered to hold. Answers the key after which to go on. */
+    retireKnown(provider: number, after: string, limit: number): string | undefined {
+      const last = lastKnown.get(after, limit) ?? undefined
+      if (last !== undefined) forgetKnown.run(after, last, provider)
+      return last
+    },
+
+    /** The last step: nothing may be owed to it by now. */
+    retire(provider: number): void {
+      const { changes } = sql(
+        `UPDATE providers SET retired = 1 WHERE id = @provider AND NOT EXISTS (SELECT 1 FROM replicas
+         WHERE provider = @provider AND state IN ('waiting', 'sending', 'stored', 'blocked'))`,
+      ).run({ provider })
+      if (changes === 0) return
+      sql("UPDATE writes SET targets = targets & ~@bit WHERE state = 'tentative' AND targets & @bit").run({
+        bit: bit(provider),
+      })
+      sql('DELETE FROM jobs WHERE substr(name, 1, length(@begin)) = @begin').run({ begin: `backfill/${provider}/` })
+    },
+
+    saveJob(name: string, state: string | undefined, now: number): void {
+      if (state === undefined) dropJob.run(name)
+      else setJob.run(name, state, now)
+    },
+  }
+}
+
+export type SettleChanges = ReturnType<typeof settleChanges>
+
+/** Frees the ids of retired providers, in one transaction. Nobody else may have the journal open: somebody may still mean the old one by its id. */
+export function forgetRetired(database: Database): void {
+  database
+    .transaction(() => {
+      const rows = database.prepare<[], ProviderRecord>('SELECT * FROM providers WHERE retired = 1').all()
+      for (const { id } of rows) {
+        // What a late answer may have brought back: it is bound to this id.
+        database.prepare('DELETE FROM replicas WHERE provider = ?').run(id)
+        database.prepare('DELETE FROM known WHERE provider = ?').run(id)
+        database.prepare('UPDATE writes SET targets = targets & ~@bit WHERE targets & @bit').run({ bit: bit(id) })
+        database.prepare('DELETE FROM providers WHERE id = ?').run(id)
+      }
+    })
+    .immediate()
+}
