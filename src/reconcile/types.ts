@@ -39,6 +39,8 @@ export interface Drift {
 
 /** How far a comparison is. */
 export interface ReconcileCounters {
+  /** Keys that the guard's first pass over the listings saw. 0 without `repair`. */
+  readonly surveyed: number
   /** Keys compared, at however many providers each is. */
   readonly compared: number
   /** Keys left to replication: a write or a repair of theirs is open. */

@@ -1,0 +1,133 @@
+import type { Clock } from '../core/ports.ts'
+import type { Journal } from '../journal/contract.ts'
+import type { Counting } from './counters.ts'
+import { isProvenEqual } from './equal.ts'
+import { count, emptySurvey, type GuardLimits, identityFinding, stopped, surveyFinding } from './guard.ts'
+import { inOrder } from './in-order.ts'
+import { joined, type Row, type Rows } from './join.ts'
+import { judge } from './judge.ts'
+import { positionOf } from './position.ts'
+import type { Drift, Mend, ReconcileCounters, Side } from './types.ts'
+import { settleSides } from './whole.ts'
+
+/** Keys that are asked for, or mended, at a time. */
+const atATime = 16
+
+export interface ReconcileDeps {
+  readonly journal: Pick<Journal, 'isOpen' | 'view' | 'providers' | 'job' | 'saveJob' | 'counts' | 'trusted' | 'filled'>
+  readonly clock: Clock
+  readonly mend: Mend
+}
+
+/** What to compare, and what to do about it. Checked. */
+export interface ReconcileTerms {
+  /** In the order of the options. */
+  readonly sides: readonly Side[]
+  /** They are all that the options name. */
+  readonly isEverybody: boolean
+  readonly repair: boolean
+  readonly prefix: string
+  /** Exclusive; '' from the beginning. */
+  readonly startAfter: string
+  /** Goes on where the last run of the same kind was, where one did not come to its end. */
+  readonly resume: boolean
+  readonly attributes: boolean
+  readonly deep: boolean
+  readonly guard: GuardLimits
+  readonly confirm: boolean
+  readonly leftovers: 'report' | 'restore' | 'delete'
+  /** Whether objects that were written past Holdfast are brought to the others. */
+  readonly mirrorsForeign: boolean
+}
+
+/**
+ * Compares what the providers have, key by key, and yields where they differ; with `repair` it queues what makes them equal. `counting` is kept up to
+ * date. Keys about which the listings agree cost nothing else.
+ *
+ * Rejects with BLOCKED, field `guard`, where a repair looks like a mass change; with a provider's error where it cannot be listed; with the signal's
+ * reason. The position is kept then, as it is where the iteration is left.
+ */
+export async function* reconcile(
+  deps: ReconcileDeps,
+  terms: ReconcileTerms,
+  counting: Counting,
+  signal: AbortSignal,
+): AsyncGenerator<Drift, ReconcileCounters, undefined> {
+  const { journal, clock } = deps
+  const { sides, prefix, repair } = terms
+  const position = positionOf(journal, `reconcile/${prefix}`, kindOf(terms), clock)
+  const range = { prefix, startAfter: terms.resume ? position.saved : terms.startAfter }
+  const stop = new AbortController()
+  const inner = AbortSignal.any([signal, stop.signal])
+  const identity = () => identityFinding(journal, sides, () => counting.asked++, inner)
+  const list = () =>
+    joined(
+      sides.map(({ provider }) => provider),
+      range,
+      clock,
+      inner,
+    )
+  counting.cursor = range.startAfter
+  let isClean: boolean
+
+  try {
+    inner.throwIfAborted()
+    counting.guard = await identity()
+    if (repair) await survey()
+    isClean = yield* compare()
+  } finally {
+    stop.abort()
+    // Nothing is lost with it: the next run compares a little more than it had to.
+    await position.keep().catch(() => {})
+  }
+  await position.forget()
+  const isWhole = terms.isEverybody && prefix === '' && range.startAfter === ''
+  if (repair && isWhole && isClean) await settleSides(deps, sides, signal)
+  return { ...counting, listed: { ...counting.listed } }
+
+  /** The listings alone, before anything is done. */
+  async function survey(): Promise<void> {
+    if (counting.guard !== undefined) throw stopped(counting.guard)
+    const seen = emptySurvey(sides.length)
+    await using rows: Rows = list()
+    for (let row = await rows.next(); row !== undefined; row = await rows.next()) {
+      count(seen, row, journal.isOpen)
+      counting.surveyed = seen.keys
+    }
+    counting.guard = surveyFinding(seen, sides, terms.guard)
+    if (counting.guard !== undefined && !terms.confirm) throw stopped(counting.guard)
+  }
+
+  /** Whether nothing was left as it is. */
+  async function* compare(): AsyncGenerator<Drift, boolean, undefined> {
+    const seen = emptySurvey(sides.length)
+    const names = sides.map(({ provider }) => provider.name)
+    const listedAt = clock.monotonic()
+    const judging = judge(deps, { ...terms, keys: counting.surveyed, listedAt, identity }, counting, stop, inner)
+    await using rows: Rows = list()
+
+    const work = (row: Row): Promise<Drift | undefined> | undefined => {
+      count(seen, row, journal.isOpen)
+      for (let index = 0; index < names.length; index++)
+        counting.listed[names[index] as string] = seen.listed[index] ?? 0
+      const mayDiffer = terms.attributes || terms.deep || !isProvenEqual(row.entries)
+      if (mayDiffer) return judging.suspect(row)
+      counting.compared++
+      return undefined
+    }
+    const settled = (key: string) => {
+      counting.cursor = key
+      return position.reached(key)
+    }
+    yield* inOrder({ rows, work, settled, most: atATime, stop })
+    // What would have stopped a repair.
+    if (!repair) counting.guard ??= surveyFinding(seen, sides, terms.guard)
+    return judging.isClean()
+  }
+}
+
+/** What two runs have to have in common for one to go on where the other was. */
+function kindOf({ sides, repair, attributes, deep, leftovers }: ReconcileTerms): string {
+  const ids = sides.map(({ id }) => id).join()
+  return [repair ? 'repair' : 'look', attributes ? 'attributes' : '', deep ? 'deep' : '', leftovers, ids].join(' ')
+}
