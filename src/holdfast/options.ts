@@ -4,7 +4,7 @@ import type { Provider } from '../core/provider.ts'
 import { longestTimerMs } from './input/calls.ts'
 import { checkProvider, demandApart, demandOutside } from './input/providers.ts'
 import { type AckLevel, checkAck } from './input/put.ts'
-import { flag, oneOf, reading, take, whole } from './input/take.ts'
+import { flag, oneOf, reading, take, takeInner, whole } from './input/take.ts'
 
 /** Of `openHoldfast`. An unknown name is INVALID, with the nearest that is known. */
 export interface HoldfastOptions {
@@ -214,23 +214,6 @@ function checkRate(value: unknown): number | undefined {
     'range',
     `${field} must be more than 0 and at most 1000000 (unlimited: leave it out), got ${value}`,
   )
-}
-
-/** Options inside an option: a caller's mistake in them is INVALID like any other, with its path for a field. */
-function takeInner<Name extends string>(
-  field: string,
-  options: unknown,
-  known: readonly Name[],
-): Record<Name, unknown> {
-  try {
-    return take(options, known, field)
-  } catch (error) {
-    if (!(error instanceof HoldfastError)) {
-      throw invalid(field, 'type', `${field} must be an object, got ${shown(options)}`, { cause: error })
-    }
-    const path = error.field === 'options' || error.field === undefined ? field : `${field}.${error.field}`
-    throw invalid(path, error.rule ?? 'type', error.message, { cause: error.cause })
-  }
 }
 
 function checkHeld(value: unknown, maxStageBytes: number): number {

@@ -127,7 +127,8 @@ export function checkList(options: unknown): CheckedList {
   }
 }
 
-function checkText(field: string, value: unknown): string {
+/** A text that keys are compared with; '' where none is given. INVALID, rule `type`, `unicode` or `length` (over 4,096 bytes). */
+export function checkText(field: string, value: unknown): string {
   if (value === undefined) return ''
   if (typeof value !== 'string') throw invalid(field, 'type', `${field} must be a string, got ${shown(value)}`)
   if (!value.isWellFormed()) throw invalid(field, 'unicode', `${field} has an unpaired surrogate: ${shown(value)}`)

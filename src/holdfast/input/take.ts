@@ -19,6 +19,23 @@ export function take<Name extends string>(options: unknown, names: readonly Name
   })
 }
 
+/** Options inside an option: a caller's mistake in them is INVALID like any other, with its path for a field. */
+export function takeInner<Name extends string>(
+  field: string,
+  options: unknown,
+  known: readonly Name[],
+): Record<Name, unknown> {
+  try {
+    return take(options, known, field)
+  } catch (error) {
+    if (!(error instanceof HoldfastError)) {
+      throw invalid(field, 'type', `${field} must be an object, got ${shown(options)}`, { cause: error })
+    }
+    const path = error.field === 'options' || error.field === undefined ? field : `${field}.${error.field}`
+    throw invalid(path, error.rule ?? 'type', error.message, { cause: error.cause })
+  }
+}
+
 function demandKnown(name: string, names: readonly string[], of: string): void {
   if (names.includes(name)) return
   const field = /^[\w.-]{1,64}$/.test(name) ? name : 'options'
