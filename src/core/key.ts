@@ -3,6 +3,10 @@ import { sha256Hex } from './digest.ts'
 /** Names that belong to Holdfast itself, at every provider; see FORMAT.md. */
 export const reservedPrefix = '.holdfast/'
 export const identityKey = '.holdfast/identity'
+/** When somebody last replicated to the bucket. */
+export const attendedKey = '.holdfast/attended'
+/** Under which the markers of deletes are. */
+export const markerPrefixes = ['.holdfast/deleted/', '.holdfast/deleted-long/'] as const
 
 /** Longest key whose delete marker carries the key in its name. */
 const longestMarkedBytes = 700
@@ -11,7 +15,8 @@ const mostMarkedSegments = 200
 /** Where the marker of a delete of this key is. */
 export function markerKey(key: string): string {
   const short = Buffer.byteLength(key) <= longestMarkedBytes && key.split('/').length <= mostMarkedSegments
-  return short ? `.holdfast/deleted/${key}` : `.holdfast/deleted-long/${sha256Hex(key)}`
+  const [whole, hashed] = markerPrefixes
+  return short ? `${whole}${key}` : `${hashed}${sha256Hex(key)}`
 }
 
 /**

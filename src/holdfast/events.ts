@@ -5,6 +5,14 @@ import type { ReplicationEvents } from '../replicate/events.ts'
 export interface HoldfastEvents extends ReplicationEvents, ReadEvents {
   /** A read found a copy missing at a provider, and it is on its way there again. */
   repair: { readonly key: string; readonly version: string; readonly providers: readonly string[] }
+  /** A person gave up bringing a write to this provider. */
+  abandoned: {
+    readonly key: string
+    readonly version: string
+    readonly provider: string
+    readonly reason: string
+    readonly why: string
+  }
   /** A write to this directory failed: nothing more is accepted until all have closed it and one has opened it again. */
   poisoned: { readonly message: string }
 }
@@ -19,6 +27,7 @@ export const eventNames: readonly (keyof HoldfastEvents)[] = [
   'superseded',
   'foreign',
   'retry',
+  'stale-provider',
   'lease',
   'failover',
   'corrupt',
@@ -26,6 +35,7 @@ export const eventNames: readonly (keyof HoldfastEvents)[] = [
   'partial',
   'ahead',
   'repair',
+  'abandoned',
   'poisoned',
 ]
 

@@ -6,8 +6,18 @@ import { partSizeOf } from '../core/layout.ts'
 import type { PutCondition, RemoteObject, UploadMemo } from '../core/provider.ts'
 import type { Source } from '../core/source.ts'
 import type { Task, WriteRow } from '../journal/contract.ts'
+import { clear } from './clear.ts'
 import { readMarker, writeMarker } from './marker.ts'
-import { conflict, isAhead, noteClock, type Settled, type Target } from './target.ts'
+import {
+  busy,
+  conflict,
+  isAhead,
+  isPrecondition,
+  noteClock,
+  type Overtaken,
+  type Settled,
+  type Target,
+} from './target.ts'
 
 /** Over this a body is not sent before a head said that it is wanted: 1 MiB. */
 const lookFirstBytes = 1024 * 1024
@@ -45,22 +55,25 @@ export async function apply(applying: Applying): Promise<Settled> {
 }
 
 async function applyPut(applying: Applying): Promise<Settled> {
-  const { task, target, mayBeThere } = applying
-  const { write } = task
-  if (mayBeDeletedSince(write, applying.now())) {
+  const { task, target, now, mayBeThere } = applying
+  const { write, known } = task
+  const begun = now()
+  const isLate = mayBeDeletedSince(write, begun)
+  if (isLate) {
     const overtaken = await deletedSince(applying)
+    // An earlier try may have arrived after the delete was looked at for the last time.
+    if (overtaken !== undefined && mayBeThere) await clear(target, write.key, overtaken.by, now, applying.signal)
     if (overtaken !== undefined) return overtaken
   }
-  const { createIfAbsent, replaceIf } = target.capabilities
+  const { createIfAbsent, replaceIf, uniqueTokens } = target.capabilities
+  // A token that is a digest passes over a newer write of the same bytes. One of that age may have been verified before ours gets there: nobody
+  // would look again.
+  const trustsKnown = known !== undefined && replaceIf && known.version < write.version && (uniqueTokens || !isLate)
   let found: RemoteObject | undefined
   let condition: PutCondition | undefined
-  if (
-    mayBeThere ||
-    (task.known === undefined && (write.size > lookFirstBytes || !createIfAbsent)) ||
-    (task.known !== undefined && !replaceIf)
-  )
+  if (mayBeThere || (known === undefined ? write.size > lookFirstBytes || !createIfAbsent : !trustsKnown))
     found = await look(applying)
-  else condition = task.known === undefined ? { absent: true } : { token: task.known.token }
+  else condition = known === undefined ? { absent: true } : { token: known.token }
 
   for (let round = 0; round < mostRounds; round++) {
     if (condition === undefined) {
@@ -71,14 +84,23 @@ async function applyPut(applying: Applying): Promise<Settled> {
       } else if (createIfAbsent) condition = { absent: true }
     }
     try {
-      return await send(applying, condition)
+      const stored = await send(applying, condition)
+      return Math.abs(now() - begun) > markerAfterMs ? await unlessDeleted(applying, stored) : stored
     } catch (error) {
       if (!isPrecondition(error)) throw error
       found = await look(applying)
       condition = undefined
     }
   }
-  throw busy(applying)
+  throw busy(target, task.write.key)
+}
+
+/** A body that took long to send may have arrived after a delete was looked at for the last time. */
+async function unlessDeleted(applying: Applying, stored: Settled): Promise<Settled> {
+  const { task, target, now, signal } = applying
+  const overtaken = await deletedSince(applying)
+  if (overtaken !== undefined) await clear(target, task.write.key, overtaken.by, now, signal)
+  return overtaken ?? stored
 }
 
 /**
@@ -193,7 +215,7 @@ function demandKept({ task, target }: Applying): void {
 /** Whether the key was deleted after our write, while it waited. A marker from a clock that does not agree settles nothing. */
 export async function deletedSince(
   applying: Pick<Applying, 'task' | 'target' | 'now' | 'signal'>,
-): Promise<Settled | undefined> {
+): Promise<Overtaken | undefined> {
   const { task, target, now, signal } = applying
   const marker = await readMarker(target, task.write.key, now, signal)
   if (marker === undefined || marker < task.write.version) return undefined
@@ -219,33 +241,16 @@ async function applyDelete(applying: Applying): Promise<Settled> {
       )
     return { is: 'overtaken', by: marker.version, foreign: undefined }
   }
-  const done: Settled = { is: 'stored', token: marker.token, etag: undefined, proof: 'server-full' }
-  for (let round = 0; round < mostRounds; round++) {
-    const found = await look(applying)
-    if (found === undefined) return done
-    const there = recognise(found)
-    if (there.version > write.version) {
-      if (isAhead(there.version, target, now()))
-        throw conflict(
-          `${target.provider.name} holds a version from a clock more than 5 minutes ahead: it is not followed`,
-          'CLOCK',
-          write.key,
-        )
-      return { is: 'overtaken', by: there.version, foreign: there.whose === 'foreign' ? found : undefined }
-    }
-    try {
-      const result = await target.provider.delete(
-        write.key,
-        target.capabilities.deleteIf ? found.token : undefined,
-        signal,
-      )
-      noteClock(target, result.serverTime, now())
-      return done
-    } catch (error) {
-      if (!isPrecondition(error)) throw error
-    }
-  }
-  throw busy(applying)
+  const newer = await clear(target, write.key, write.version, now, signal)
+  if (newer === undefined) return { is: 'stored', token: marker.token, etag: undefined, proof: 'server-full' }
+  const there = recognise(newer)
+  if (isAhead(there.version, target, now()))
+    throw conflict(
+      `${target.provider.name} holds a version from a clock more than 5 minutes ahead: it is not followed`,
+      'CLOCK',
+      write.key,
+    )
+  return { is: 'overtaken', by: there.version, foreign: there.whose === 'foreign' ? newer : undefined }
 }
 
 /** The primary decides a conditional put: whoever gets through its condition has won, for everybody. */
@@ -277,7 +282,7 @@ async function decidePut(applying: Applying): Promise<Settled> {
       if (!isPrecondition(error)) throw error
     }
   }
-  throw busy(applying)
+  throw busy(target, task.write.key)
 }
 
 /**
@@ -314,10 +319,6 @@ async function look({ task, target, now, signal }: Applying): Promise<RemoteObje
   return found
 }
 
-function isPrecondition(error: unknown): boolean {
-  return error instanceof HoldfastError && error.code === 'PRECONDITION'
-}
-
 /** Not what was wanted is there. After a try with an unknown outcome, something newer may have come over what we wrote: then nobody can tell. */
 function refused({ task, mayBeThere, target }: Applying, found: string | undefined): Settled {
   const { condition, version } = task.write
@@ -344,17 +345,4 @@ function unable({ target }: Applying, what: string): Settled {
     message: `the primary ${target.provider.name} has no ${what}: write without \`if\`, or make another provider the primary`,
     outcome: 'rejected',
   }
-}
-
-function busy({ target, task }: Applying): HoldfastError {
-  return new HoldfastError(
-    'UNAVAILABLE',
-    `others write this key at ${target.provider.name} faster than it can be looked at`,
-    {
-      provider: target.provider.name,
-      key: task.write.key,
-      reason: 'SERVER',
-      outcome: 'rejected',
-    },
-  )
 }

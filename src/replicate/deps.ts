@@ -5,7 +5,7 @@ import type { Clock, Random } from '../core/ports.ts'
 import type { Provider } from '../core/provider.ts'
 import type { Source } from '../core/source.ts'
 import type { Version } from '../core/version.ts'
-import type { Lease, ProviderRow, WriteRow } from '../journal/contract.ts'
+import type { Journal, Lease, ProviderRow, WriteRow } from '../journal/contract.ts'
 import type { Emit } from './events.ts'
 
 export interface LaneOptions {
@@ -17,6 +17,7 @@ export interface LaneOptions {
 
 /** What everything that is done for one provider needs. */
 export interface LaneDeps {
+  readonly journal: Journal
   readonly lease: Lease
   readonly row: ProviderRow
   /** Guarded: no call of it hangs. */

@@ -39,6 +39,8 @@ export interface ReplicationEvents {
     readonly message: string
     readonly inMs: number
   }
+  /** Nobody replicated to a provider for longer than delete markers are trusted to live: it is repaired, and believed no more. */
+  'stale-provider': { readonly provider: string; readonly awaySince: Date }
   /** This process replicates the directory from now on, or no more. */
   lease: { readonly held: boolean }
 }

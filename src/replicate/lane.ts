@@ -8,6 +8,7 @@ import type { LaneDeps } from './deps.ts'
 import { asError, reactionTo, waitBeforeProbe } from './policy.ts'
 import { reactions } from './react.ts'
 import { paced, type Target } from './target.ts'
+import { upkeep } from './upkeep.ts'
 import { bell } from './wake.ts'
 import { work } from './work.ts'
 
@@ -52,6 +53,7 @@ export function openLane(deps: LaneDeps): Lane {
   let health: ProviderHealth | undefined
 
   const { send, lookAt } = work({ ...deps, attempts: seen, identity: () => identity })
+  const bucket = upkeep({ ...deps, target })
   const react = reactions({ ...deps, attempts: seen, blockProvider })
 
   const done = run()
@@ -71,7 +73,7 @@ export function openLane(deps: LaneDeps): Lane {
     } catch (error) {
       if (!signal.aborted) deps.lost(asError(error))
     }
-    await Promise.allSettled(inFlight.values())
+    await Promise.allSettled([...inFlight.values(), bucket.idle()])
   }
 
   /** Before the first write: which bucket is it, and what can it do? Also the probe of a provider that was blocked. */
@@ -81,6 +83,7 @@ export function openLane(deps: LaneDeps): Lane {
       identity = admission.identity
       if (admission.serverTime !== undefined) target.skew.offsetMs = admission.serverTime - clock.now()
       await lease.learnt(id, { identity: admission.identity, capabilities: admission.capabilities })
+      await bucket.enter()
       isAdmitted = true
       if (probes > 0) limiter.restart()
       probes = 0
@@ -105,6 +108,7 @@ export function openLane(deps: LaneDeps): Lane {
     // First: a provider that just came back is to be given little, not what it bore before.
     await syncHealth()
     start()
+    if (breaker.state === 'up') bucket.begin()
     const now = clock.now()
     const next = lease.nextAt(id)
     const until = next === undefined ? Number.POSITIVE_INFINITY : Math.max(next - now, 0)

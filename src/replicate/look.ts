@@ -4,6 +4,7 @@ import { HoldfastError } from '../core/errors.ts'
 import type { RemoteObject } from '../core/provider.ts'
 import type { Version } from '../core/version.ts'
 import { type Applying, deletedSince, isSame, isWhatWeStored, mayBeDeletedSince } from './apply.ts'
+import { clear } from './clear.ts'
 import { readMarker } from './marker.ts'
 import { conflict, isAhead, noteClock } from './target.ts'
 
@@ -26,7 +27,9 @@ export async function lookAgain(looking: Pick<Applying, 'task' | 'target' | 'now
   const wasLate = mayBeDeletedSince(write, replica.storedAt ?? 0)
   if (found === undefined || wasLate) {
     const overtaken = await deletedSince(looking)
-    if (overtaken?.is === 'overtaken') return overtaken
+    // It got there after the delete was looked at for the last time: nobody else would take it away.
+    if (overtaken !== undefined && found !== undefined) await clear(target, write.key, overtaken.by, now, signal)
+    if (overtaken !== undefined) return overtaken
   }
   if (found === undefined) return { is: 'lost', message: 'the second look found nothing' }
   const there = recognise(found)

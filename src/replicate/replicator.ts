@@ -101,6 +101,7 @@ async function replicate(deps: ReplicatorDeps, lease: Lease, outer: AbortSignal)
     lanes.set(
       row.id,
       openLane({
+        journal,
         lease,
         row,
         provider: guardProvider(provider, { clock, idleMs, deadlineMs, minBytesPerSecond }),

@@ -29,6 +29,11 @@ export function paced(provider: Provider, slot: Slot): Provider {
     head: (key, signal) => afterTurn(signal, () => provider.head(key, signal)),
     get: (request, signal) => afterTurn(signal, () => provider.get(request, signal)),
     delete: (key, token, signal) => afterTurn(signal, () => provider.delete(key, token, signal)),
+    // A page of it is a request: more than one is read nowhere here.
+    async *list(request, signal) {
+      await slot.request(signal)
+      yield* provider.list(request, signal)
+    },
     abandon: (key, upload, signal) => afterTurn(signal, () => provider.abandon(key, upload, signal)),
   }
 }
@@ -46,12 +51,18 @@ export function isAhead(version: Version, target: Target, now: number): boolean 
   return versionTime(version) > now + (target.skew.offsetMs ?? 0) + maxClockLeadMs
 }
 
+/** A newer write is there: this one needs to go nowhere any more. */
+export interface Overtaken {
+  readonly is: 'overtaken'
+  readonly by: Version
+  readonly foreign: RemoteObject | undefined
+}
+
 /** Where one write stands at one provider after everything possible was done now. */
 export type Settled =
   /** It is there, under this token. `found`: it was there already. */
   | { readonly is: 'stored'; readonly token: string; readonly etag: string | undefined; readonly proof: Proof }
-  /** A newer write is there: this one needs to go nowhere any more. */
-  | { readonly is: 'overtaken'; readonly by: Version; readonly foreign: RemoteObject | undefined }
+  | Overtaken
   /** The condition of a conditional write does not hold. */
   | {
       readonly is: 'refused'
@@ -66,4 +77,17 @@ export function conflict(
   key: string,
 ): HoldfastError {
   return new HoldfastError('BLOCKED', message, { reason, key, retryable: false })
+}
+
+export function isPrecondition(error: unknown): boolean {
+  return error instanceof HoldfastError && error.code === 'PRECONDITION'
+}
+
+export function busy({ provider: { name } }: Pick<Target, 'provider'>, key: string): HoldfastError {
+  return new HoldfastError('UNAVAILABLE', `others write this key at ${name} faster than it can be looked at`, {
+    provider: name,
+    key,
+    reason: 'SERVER',
+    outcome: 'rejected',
+  })
 }
