@@ -203,7 +203,10 @@ async function assemble(
     clock,
     random,
     options: options.reads,
-    onMissing: healing.queue,
+    onMissing: ({ foundAt, ...missing }) => {
+      // Here is the body of an open write, kept until every provider has it: the first that gets it is the source of the next read's repair.
+      if (foundAt !== 'local') healing.queue({ ...missing, foundAt })
+    },
     observe: version => {
       // Worth nothing if it fails: the next read sees the version again.
       journal.observe(version).catch(() => {})

@@ -12,7 +12,7 @@ export interface Missing {
   readonly key: string
   readonly version: Version
   readonly missingAt: readonly number[]
-  readonly foundAt: number | 'local'
+  readonly foundAt: number
 }
 
 export interface HealingDeps {

@@ -55,7 +55,8 @@ export function housekeeping(deps: HousekeepingDeps): Housekeeping {
     if (verified.length === 0 && over.length === 0) return false
     for (const write of over) deps.abandonUploads(write)
     await lease.release([
-      ...verified.map(({ seq }) => ({ seq, cache: deps.cacheBytes > 0 })),
+      // What was repaired was not asked for: it drives nothing out of the cache.
+      ...verified.map(({ seq, origin }) => ({ seq, cache: deps.cacheBytes > 0 && origin === 'app' })),
       ...over.map(({ seq }) => ({ seq, cache: false })),
     ])
     for (const { key, version } of verified) emit('released', { key, version })

@@ -20,8 +20,9 @@ const mostRounds = 3
 /** What some providers lack, and where it is. */
 export interface Repair {
   readonly key: string
-  readonly wanted: /** `source`: id of the provider that has it; 'local': this directory's cache. */
-    | { readonly is: 'object'; readonly version: Version; readonly source: number | 'local' }
+  /** `source`: id of the provider that has it. */
+  readonly wanted:
+    | { readonly is: 'object'; readonly version: Version; readonly source: number }
     | { readonly is: 'delete'; readonly version: Version }
   /** Ids of providers. */
   readonly targets: readonly number[]
@@ -65,7 +66,6 @@ export function mend(deps: MendDeps): Mend {
     const takers = await lacking(repair, wanted.version, signal)
     if (takers.length === 0) return settled
     const task = { key, version: wanted.version, targets: takers }
-    if (wanted.source === 'local') return fromCache(task, signal)
     const source = deps.providers.get(wanted.source)
     if (source === undefined) return impossible('its source is not among the options any more')
     for (let round = 1; ; round++) {
@@ -149,27 +149,6 @@ export function mend(deps: MendDeps): Mend {
     const marker = await markerAt(source, key, signal)
     if (marker !== undefined && marker.version >= version) return settled
     return impossible(`${source.name} had it a moment ago and has it no more`)
-  }
-
-  /** The last resort that a read was answered from. */
-  async function fromCache(task: Accepting, signal: AbortSignal): Promise<Repaired> {
-    const { cached } = journal.view(task.key)
-    if (cached === undefined || cached.version !== task.version) return settled
-    const { body, size, crc32c, md5, attributes, layout, keepsLayout, features } = cached
-    if (body.in !== 'file' && body.in !== 'row') return settled
-    const giveBack = await room.take(size, signal)
-    try {
-      const stored = body.in === 'file' ? ({ in: 'cache', file: body.file } as const) : body
-      const source = deps.stage.source(stored, size, { crc32c, md5 })
-      await using draft = await deps.stage.receive(source.open(0, size), { expected: { size, crc32c, md5 }, signal })
-      return await acceptDraft(draft, {
-        ...rowOf(task, attributes),
-        ...(keepsLayout ? { layout } : {}),
-        ...(features === undefined ? {} : { features }),
-      })
-    } finally {
-      giveBack()
-    }
   }
 
   /** Why a target could not keep it, before any byte moves. */

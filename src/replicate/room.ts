@@ -40,17 +40,16 @@ export function openRoom({ journal, clock, maxStageBytes }: RoomDeps): Room {
     for (const ring of rings) ring()
   }
 
-  async function until(isSo: () => boolean, signal: AbortSignal): Promise<void> {
-    signal.throwIfAborted()
-    if (isSo()) return
+  /** Calls back with a bell that rings when something changed. */
+  async function listening<T>(wait: (changed: () => Promise<void>) => Promise<T>, signal: AbortSignal): Promise<T> {
     const waiting = bell(clock)
     const stopListening = journal.onChange(waiting.ring)
     rings.add(waiting.ring)
     try {
-      while (!isSo()) {
+      return await wait(async () => {
         await waiting.wait(atLeastEveryMs, signal)
         signal.throwIfAborted()
-      }
+      })
     } finally {
       stopListening()
       rings.delete(waiting.ring)
@@ -77,7 +76,11 @@ export function openRoom({ journal, clock, maxStageBytes }: RoomDeps): Room {
         return used === 0 || used + bytes <= most
       }
       try {
-        await until(fits, signal)
+        signal.throwIfAborted()
+        if (!fits())
+          await listening(async changed => {
+            while (!fits()) await changed()
+          }, signal)
         reserved += bytes
       } finally {
         queue.splice(queue.indexOf(place), 1)
@@ -86,9 +89,6 @@ export function openRoom({ journal, clock, maxStageBytes }: RoomDeps): Room {
       return giveBack(bytes)
     },
 
-    async changed(signal) {
-      let asked = 0
-      await until(() => asked++ > 0, signal)
-    },
+    changed: signal => listening(changed => changed(), signal),
   }
 }
