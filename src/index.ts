@@ -25,6 +25,7 @@ export type {
 } from './core/provider.ts'
 export type { Source } from './core/source.ts'
 export { defineConfig, type HoldfastConfig } from './holdfast/config.ts'
+export type { AbandonedWrite, Blocked, BlockedWrite } from './holdfast/blocked.ts'
 export type { HoldfastEvents } from './holdfast/events.ts'
 export type { Holdfast } from './holdfast/holdfast.ts'
 export type {
@@ -40,7 +41,9 @@ export type { ChecksumAlgorithm, KeptChecksum } from './core/checksum.ts'
 export type { FeatureRefusal, ProviderFeatures, S3FeatureName, S3Features } from './core/features.ts'
 export type { PartRun } from './core/layout.ts'
 export type { InspectOptions } from './holdfast/input/inspect.ts'
+export type { AbandonOptions, BlockedListOptions, BlockedSelection, RetireOptions } from './holdfast/input/settle.ts'
 export type { AckLevel, CallOptions, PutOptions } from './holdfast/input/put.ts'
+export type { ReconcileOptions } from './holdfast/input/reconcile.ts'
 export type {
   InspectedObject,
   InspectedProvider,
@@ -51,6 +54,7 @@ export type {
 export { openHoldfast } from './holdfast/open.ts'
 export type { HoldfastOptions, ReadOptions, ReplicationOptions } from './holdfast/options.ts'
 export type { PutReceipt, Receipt } from './holdfast/receipt.ts'
+export type { ReconcileRun } from './holdfast/reconcile.ts'
 export type { SignedUrl } from './holdfast/sign.ts'
 export type { Status } from './holdfast/status.ts'
 export type {
@@ -62,5 +66,8 @@ export type {
   UploadPart,
   Uploads,
 } from './holdfast/uploads.ts'
+export type { Settled } from './journal/settle-contract.ts'
 export type { ListEntry, ObjectInfo, StoredObject } from './read/types.ts'
 export type { CheckResult } from './replicate/check.ts'
+export type { Run } from './core/run.ts'
+export type { Drift, Found, GuardFinding, ReconcileCounters } from './reconcile/types.ts'

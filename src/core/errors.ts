@@ -23,33 +23,37 @@ export type ErrorCode =
  *   `CLOCK`, `CONFLICT`, `TOO_OLD`, `MISMATCH`, `LOCAL_CORRUPT`, `NOT_CONFIGURED`
  * - about the call: `CONDITION` (a precondition did not hold), `RANGE`, `DIGEST` (the service found other bytes than announced)
  */
-export type Reason =
-  | 'NETWORK'
-  | 'TIMEOUT'
-  | 'THROTTLED'
-  | 'SERVER'
-  | 'NOT_PROVIDER'
-  | 'PROTOCOL'
-  | 'UPLOAD_GONE'
-  | 'CREDENTIALS'
-  | 'ACCOUNT'
-  | 'BUCKET'
-  | 'REGION'
-  | 'IDENTITY'
-  | 'TLS'
-  | 'FORBIDDEN'
-  | 'RETENTION'
-  | 'KMS'
-  | 'REFUSED'
-  | 'CLOCK'
-  | 'CONFLICT'
-  | 'TOO_OLD'
-  | 'MISMATCH'
-  | 'LOCAL_CORRUPT'
-  | 'NOT_CONFIGURED'
-  | 'CONDITION'
-  | 'RANGE'
-  | 'DIGEST'
+export type Reason = (typeof reasons)[number]
+
+/** All of them. */
+export const reasons = [
+  'NETWORK',
+  'TIMEOUT',
+  'THROTTLED',
+  'SERVER',
+  'NOT_PROVIDER',
+  'PROTOCOL',
+  'UPLOAD_GONE',
+  'CREDENTIALS',
+  'ACCOUNT',
+  'BUCKET',
+  'REGION',
+  'IDENTITY',
+  'TLS',
+  'FORBIDDEN',
+  'RETENTION',
+  'KMS',
+  'REFUSED',
+  'CLOCK',
+  'CONFLICT',
+  'TOO_OLD',
+  'MISMATCH',
+  'LOCAL_CORRUPT',
+  'NOT_CONFIGURED',
+  'CONDITION',
+  'RANGE',
+  'DIGEST',
+] as const
 
 /** What became of a write: it did not happen, it did (see `version`), or nobody can know yet (look `version` up). */
 export type Outcome = 'rejected' | 'accepted' | 'unknown'

@@ -3,8 +3,10 @@ import type { Body } from '../core/body.ts'
 import { HoldfastError } from '../core/errors.ts'
 import type { Random } from '../core/ports.ts'
 import type { ListEntry, ObjectInfo, Reader, StoredObject } from '../read/types.ts'
+import type { Settled } from '../journal/settle-contract.ts'
 import type { CheckResult } from '../replicate/check.ts'
 import { adopt } from './adopt.ts'
+import { type Blocked, blockedCalls } from './blocked.ts'
 import { copy } from './copy.ts'
 import { eventNames, type Events, type HoldfastEvents } from './events.ts'
 import {
@@ -25,13 +27,16 @@ import {
 import type { InspectOptions } from './input/inspect.ts'
 import { checkKey } from './input/key.ts'
 import type { CallOptions, PutOptions } from './input/put.ts'
+import type { ReconcileOptions } from './input/reconcile.ts'
 import { type Inspection, inspect } from './inspect.ts'
+import type { RetireOptions } from './input/settle.ts'
 import { blockedError, type PutReceipt, type Receipt } from './receipt.ts'
+import { type CompareDeps, type ReconcileRun, reconcileRun } from './reconcile.ts'
 import { type SignedUrl, sign } from './sign.ts'
 import type { Uploads } from './uploads.ts'
 import { abortUpload, createUpload, listUploads, openUpload, putPart } from './uploads/calls.ts'
 import { complete } from './uploads/complete.ts'
-import { blockedLook, type Status, type StatusDeps, statusOf, summary } from './status.ts'
+import { blockedLook, remaining, type Status, type StatusDeps, statusOf } from './status.ts'
 import { put, remove, type WriteDeps } from './writes.ts'
 
 /** An open store. Every method rejects with CLOSED after `close`. */
@@ -74,8 +79,17 @@ export interface Holdfast extends AsyncDisposable {
   adopt(key: string, options?: AdoptOptions): Promise<PutReceipt>
   /** Objects that arrive in parts: begin, add, complete. */
   readonly uploads: Uploads
-  /** Resolves when every write is on every provider, or was looked at twice. BLOCKED when only blocked writes remain. */
+  /** Resolves when every write, and every repair, is on every provider, or was looked at twice. BLOCKED when only blocked ones remain. */
   drain(options?: UntilOptions): Promise<void>
+  /** What waits for a person: seen, sent again, or given up. */
+  readonly blocked: Blocked
+  /**
+   * For a provider that left the options for good: gives up all that it is still owed, and forgets it. `kept` counts writes that no other provider has
+   * or could get: they stay, and the provider with them; `copy` each onto itself, and it goes to the providers that are there now. INVALID, field
+   * `provider`, rule `configured` where it is among the options, `unknown` where none of the name left; `why`. Of several processes all should be
+   * without it before: one that still writes to it brings it back.
+   */
+  retire(provider: string, options: RetireOptions): Promise<Settled>
   /**
    * Asks each provider for everything that Holdfast needs, and says what is wrong and what to do. For deploy time. Writes and deletes under
    * `.holdfast/`. What a provider answers is a finding, never a rejection.
@@ -86,6 +100,15 @@ export interface Holdfast extends AsyncDisposable {
    * for a bad key; what a provider fails with is in the answer. Costs two requests a provider; with `deep` also the transfer of the object.
    */
   inspect(key: string, options?: InspectOptions): Promise<Inspection>
+  /**
+   * Compares what the providers have: iterate it for the differences, or await it for the counters at its end. Nothing is written, unless `repair` is
+   * asked for: then what makes them equal is queued, and sent like any other write (see `drain`). Where the listings agree no object is asked for.
+   *
+   * Rejects with INVALID (an option), BLOCKED with field `guard` (a repair that looks like a mass change; `rule` says which: `identity`, `empty`,
+   * `short`, `many`, `listing`), or a provider's error where it cannot be listed. Wherever it ends, `resume: true` goes on there. A complete repair that
+   * leaves nothing open says of providers that were unfilled, or away for too long, that they are not any more.
+   */
+  reconcile(options?: ReconcileOptions): ReconcileRun
   /** Counts of everything that was accepted, and the state of each provider, as this directory knows it now. Asks no provider. */
   status(): Promise<Status>
   /** Calls back, after the fact; answers the function that stops it. TypeError or INVALID for what is no event or no function. */
@@ -103,6 +126,7 @@ export interface HoldfastDeps {
   readonly status: StatusDeps
   readonly events: Events
   readonly check: (signal: AbortSignal) => Promise<readonly CheckResult[]>
+  readonly compare: CompareDeps
   readonly closing: AbortController
   readonly random: Random
   /** Stops everything and closes the journal. */
@@ -150,16 +174,16 @@ export function holdfast(deps: HoldfastDeps): Holdfast {
 
   async function drain(until: 'stored' | 'verified', signal: AbortSignal | undefined): Promise<void> {
     await writes.waiting.until(() => {
-      const { pending, held, blocked } = summary(deps.status)
-      if (pending.writes > 0) return undefined
-      if (until === 'verified' && held.writes > 0) {
+      const { moving, held, blocked, reasons } = remaining(deps.status)
+      if (moving > 0) return undefined
+      if (until === 'verified' && held > 0) {
         const look = blockedLook(deps.status)
         if (look === undefined) return undefined
         throw blockedError({ ...look, message: `${look.message} (second looks that wait for it: ${look.writes})` }, {})
       }
-      const [reason] = blocked.reasons
-      if (blocked.writes === 0 || reason === undefined) return true
-      const message = `somebody has to settle it (writes that wait for that: ${blocked.writes})`
+      const [reason] = reasons
+      if (blocked === 0 || reason === undefined) return true
+      const message = `somebody has to settle it (writes that wait for that: ${blocked})`
       throw blockedError({ provider: reason.provider, reason: reason.reason, message }, {})
     }, signal)
   }
@@ -177,6 +201,8 @@ export function holdfast(deps: HoldfastDeps): Holdfast {
     await Promise.allSettled(inFlight)
     await deps.shutDown()
   }
+
+  const { retire, ...blocked } = blockedCalls({ ...writes, events }, begin, closing.signal, demandOpen)
 
   const close = (options?: CloseOptions): Promise<void> => {
     const { drainMs } = checkClose(options)
@@ -219,8 +245,11 @@ export function holdfast(deps: HoldfastDeps): Holdfast {
         const { until, signal } = checkUntil(options, 'drain')
         return drain(until, signal)
       }),
+    blocked,
+    retire,
     check: options => begin(() => deps.check(underClose(checkCall(options, 'check').signal))),
     inspect: (key, options) => begin(() => inspect(writes, key, options, closing.signal)),
+    reconcile: options => reconcileRun(deps.compare, begin, options),
     status: () => begin(() => statusOf(deps.status)),
     on(event, listener) {
       return events.on(checkListener(event, listener, eventNames) as typeof event, listener)

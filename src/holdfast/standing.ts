@@ -11,7 +11,7 @@ export interface Block {
 
 /** Where one accepted write stands, over all its providers. */
 export interface Standing {
-  /** Providers that confirmed it once, or twice. */
+  /** Providers that confirmed it once, or twice; of those that a person did not give up. */
   readonly stored: number
   readonly verified: number
   readonly of: number
@@ -34,9 +34,18 @@ export function standingOf(
 ): Standing {
   const row = journal.write(seq)
   if (row !== undefined && row.state !== 'superseded') return standingOfRow(row, providersOf(journal, configured))
+  if (row !== undefined && row.replicas.every(({ state }) => state === 'abandoned')) return givenUp(row)
   const successor = journal.view(key).open
   if (successor === undefined || successor.version <= version) return finished
   return standingOfRow(successor, providersOf(journal, configured))
+}
+
+/** No provider gets it: a person said so. */
+function givenUp({ replicas }: WriteRow): Standing {
+  const [replica] = replicas
+  const message = 'it was given up, and is nowhere now'
+  const block = { provider: 'every provider', reason: replica?.reason ?? ('NOT_CONFIGURED' as const), message }
+  return { stored: 0, verified: 0, of: 1, blocked: { stored: block, verified: block } }
 }
 
 function standingOfRow(row: WriteRow, providers: ReadonlyMap<number, Configured>): Standing {
@@ -44,7 +53,8 @@ function standingOfRow(row: WriteRow, providers: ReadonlyMap<number, Configured>
   let verified = 0
   const lacking: (Block | undefined)[] = []
   const unverified: (Block | undefined)[] = []
-  for (const replica of row.replicas) {
+  const replicas = row.replicas.filter(({ state }) => state !== 'abandoned')
+  for (const replica of replicas) {
     if (replica.state === 'stored' || replica.state === 'verified') stored++
     if (replica.state === 'verified') {
       verified++
@@ -58,7 +68,7 @@ function standingOfRow(row: WriteRow, providers: ReadonlyMap<number, Configured>
   return {
     stored,
     verified,
-    of: row.replicas.length,
+    of: replicas.length,
     blocked: { stored: firstOf(lacking), verified: firstOf(unverified) },
   }
 }

@@ -1,7 +1,7 @@
 import type { Reason } from '../core/errors.ts'
 import type { Clock } from '../core/ports.ts'
 import { bit } from '../journal/masks.ts'
-import type { Journal } from '../journal/contract.ts'
+import type { CountGroup, Journal } from '../journal/contract.ts'
 import { type Block, blockOf, type Configured, providersOf } from './standing.ts'
 
 /** Each accepted write is in exactly one of pending, held, blocked, done, superseded; accepted is their sum. */
@@ -22,6 +22,8 @@ export interface Status {
     readonly bytes: number
     readonly reasons: readonly { readonly provider: string; readonly reason: Reason; readonly writes: number }[]
   }
+  /** Times that a person gave up bringing a write to a provider, since the directory was made; see `blocked.abandoned`. */
+  readonly abandoned: number
   /** Copies that a provider lost and that are on their way to it again; not among the accepted. */
   readonly repairs: { readonly writes: number; readonly bytes: number }
   /** The local disk. */
@@ -45,9 +47,15 @@ export interface Status {
     readonly message?: string
     /** Writes that wait to go to it. */
     readonly pendingWrites: number
+    /** False: it was added to a directory with history, and no backfill has brought it what was there before. */
+    readonly filled: boolean
+    /** True: it was away for longer than delete markers can be trusted to live; nothing is repaired from it until a complete repair. */
+    readonly stale: boolean
     /** The provider's clock minus ours, milliseconds. */
     readonly clockOffsetMs?: number
   }[]
+  /** Providers that left the options and are still owed something, second looks included; `retire` settles that. */
+  readonly left: readonly { readonly name: string; readonly writes: number }[]
 }
 
 export interface StatusDeps {
@@ -67,8 +75,8 @@ export async function statusOf(deps: StatusDeps): Promise<Status> {
   return { ...status, stage: { ...status.stage, journal: poisoned ? 'poisoned' : 'open' } }
 }
 
-/** The same without asking the disk, in microseconds: for whoever waits for it to change. */
-export function summary(deps: Omit<StatusDeps, 'isPoisoned'>): Status {
+/** The same without asking the disk. */
+function summary(deps: Omit<StatusDeps, 'isPoisoned'>): Status {
   const { journal, configured, clock } = deps
   const counts = journal.counts()
   const providers = providersOf(journal, new Set(configured.map(({ id }) => id)))
@@ -78,16 +86,16 @@ export function summary(deps: Omit<StatusDeps, 'isPoisoned'>): Status {
   const blocked = { writes: 0, bytes: 0 }
   const repairs = { writes: 0, bytes: 0 }
   const waitingAt = new Map<number, number>()
+  const owedTo = new Map<number, number>()
   let stageBytes = 0
   for (const group of counts.groups) {
     stageBytes += group.bytes
     if (group.state !== 'open') continue
     for (const id of providers.keys()) {
-      if ((group.waiting & bit(id)) !== 0) waitingAt.set(id, (waitingAt.get(id) ?? 0) + group.writes)
+      if ((group.waiting & bit(id)) !== 0) add(waitingAt, id, group.writes)
+      if (((group.waiting | group.blocked | group.stored) & bit(id)) !== 0) add(owedTo, id, group.writes)
     }
-    const isMoving = (group.waiting & ~stuck) !== 0
-    const isStuck = ((group.waiting & stuck) | group.blocked) !== 0
-    const kind = group.origin === 'repair' ? repairs : isMoving ? pending : isStuck ? blocked : held
+    const kind = group.origin === 'repair' ? repairs : { moving: pending, blocked, held }[courseOf(group, stuck)]
     kind.writes += group.writes
     kind.bytes += group.bytes
   }
@@ -97,6 +105,7 @@ export function summary(deps: Omit<StatusDeps, 'isPoisoned'>): Status {
     accepted: counts.accepted,
     done: counts.done,
     superseded: counts.superseded,
+    abandoned: counts.abandoned,
     pending: { ...pending, oldestMs },
     held,
     blocked: { ...blocked, reasons: reasonsOf(journal, providers, waitingAt) },
@@ -108,7 +117,8 @@ export function summary(deps: Omit<StatusDeps, 'isPoisoned'>): Status {
       warnings: deps.warnings(),
     },
     providers: configured.map(({ id, name }, index) => {
-      const health = providers.get(id)?.row.health
+      const row = providers.get(id)?.row
+      const health = row?.health
       return {
         name,
         role: index === 0 ? ('primary' as const) : index === 1 ? ('secondary' as const) : ('mirror' as const),
@@ -116,10 +126,45 @@ export function summary(deps: Omit<StatusDeps, 'isPoisoned'>): Status {
         ...(health?.reason === undefined ? {} : { reason: health.reason }),
         ...(health?.message === undefined ? {} : { message: health.message }),
         pendingWrites: waitingAt.get(id) ?? 0,
+        filled: row?.isFilled ?? true,
+        stale: row?.isStale ?? false,
         ...(health?.clockOffsetMs === undefined ? {} : { clockOffsetMs: health.clockOffsetMs }),
       }
     }),
+    left: [...providers.values()].flatMap(({ row, isConfigured }) => {
+      const writes = owedTo.get(row.id) ?? 0
+      return isConfigured || writes === 0 ? [] : [{ name: row.name, writes }]
+    }),
   }
+}
+
+function add(counts: Map<number, number>, id: number, writes: number): void {
+  counts.set(id, (counts.get(id) ?? 0) + writes)
+}
+
+/** Whether open writes go on by themselves, towards some provider; wait for a person; or have only the second look before them. */
+function courseOf({ waiting, blocked }: CountGroup, stuck: number): 'moving' | 'blocked' | 'held' {
+  if ((waiting & ~stuck) !== 0) return 'moving'
+  return ((waiting & stuck) | blocked) !== 0 ? 'blocked' : 'held'
+}
+
+/** What is still to be done, in writes, repairs among them; in microseconds: for whoever waits until nothing is. */
+export function remaining({ journal, configured }: Pick<StatusDeps, 'journal' | 'configured'>): {
+  readonly moving: number
+  readonly held: number
+  readonly blocked: number
+  readonly reasons: Status['blocked']['reasons']
+} {
+  const providers = providersOf(journal, new Set(configured.map(({ id }) => id)))
+  const stuck = stuckMask(providers)
+  const writes = { moving: 0, held: 0, blocked: 0 }
+  const waitingAt = new Map<number, number>()
+  for (const group of journal.counts().groups) {
+    if (group.state !== 'open') continue
+    writes[courseOf(group, stuck)] += group.writes
+    for (const id of providers.keys()) if ((group.waiting & bit(id)) !== 0) add(waitingAt, id, group.writes)
+  }
+  return { ...writes, reasons: writes.blocked === 0 ? [] : reasonsOf(journal, providers, waitingAt) }
 }
 
 /** Where held writes are of which no second look can come: each still has to be looked at by blocked providers alone. */
@@ -130,8 +175,8 @@ export function blockedLook(
   const stuck = stuckMask(providers)
   let writes = 0
   let masks = 0
-  for (const { origin, state, waiting, stored, writes: count } of deps.journal.counts().groups) {
-    if (origin !== 'app' || state !== 'open' || stored === 0) continue
+  for (const { state, waiting, stored, writes: count } of deps.journal.counts().groups) {
+    if (state !== 'open' || stored === 0) continue
     // Some look, or some transfer, goes on.
     if (((stored | waiting) & ~stuck) !== 0) return undefined
     writes += count

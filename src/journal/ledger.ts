@@ -281,7 +281,11 @@ export function ledger(database: Database, writer: string, bodies: string) {
 
     saveUpload(token: number, seq: number, provider: number, upload: string | undefined): void {
       requireLease(token)
-      sql('UPDATE replicas SET upload = ? WHERE seq = ? AND provider = ?').run(upload ?? null, seq, provider)
+      sql("UPDATE replicas SET upload = ? WHERE seq = ? AND provider = ? AND state != 'abandoned'").run(
+        upload ?? null,
+        seq,
+        provider,
+      )
     },
 
     decide(token: number, seq: number, decision: Decision, now: number): void {

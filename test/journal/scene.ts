@@ -12,10 +12,10 @@ import { checkDirectory } from '../support/directory.ts'
 
 export interface Scene extends AsyncDisposable {
   readonly path: string
-  /** A journal as another process would open it; two buckets are registered, ids 1 and 2. */
-  open(): Promise<OpenedJournal>
+  /** A journal as another process would open it; buckets of these names are registered, two of them, ids 1 and 2, where none are given. */
+  open(names?: readonly string[]): Promise<OpenedJournal>
   /** The same, for tests that expect nothing to verify. */
-  journal(): Promise<Journal>
+  journal(names?: readonly string[]): Promise<Journal>
 }
 
 export async function scene(): Promise<Scene> {
@@ -29,7 +29,7 @@ export async function scene(): Promise<Scene> {
     clock: systemClock,
   })
   const opened: Journal[] = []
-  const open = async () => {
+  const open = async (names: readonly string[] = ['a', 'b']) => {
     const found = await openJournal({
       path,
       directory: directory.identity,
@@ -37,13 +37,13 @@ export async function scene(): Promise<Scene> {
       clock: systemClock,
     })
     opened.push(found.journal)
-    if (found.verification === undefined) await found.journal.register([at('a'), at('b')])
+    if (found.verification === undefined) await found.journal.register(names.map(at))
     return found
   }
   return {
     path,
     open,
-    journal: async () => (await open()).journal,
+    journal: async names => (await open(names)).journal,
     async [Symbol.asyncDispose]() {
       for (const journal of opened) await journal.close()
       await checkDirectory(path)
