@@ -268,6 +268,19 @@ async function assemble(
       }
       return Promise.all(providers.map(ask))
     },
+    compare: {
+      journal,
+      clock,
+      providers: providers.map(({ id, raw }) => ({ id, provider: byId.get(id) ?? raw })),
+      mirrorsForeign: options.foreign === 'adopt',
+      mendWith: sides =>
+        mend({
+          ...mending,
+          providers: new Map(sides.map(({ id, provider }) => [id, provider])),
+          mirrorsForeign: options.foreign === 'adopt',
+        }),
+      closing: closing.signal,
+    },
     closing,
     random,
     shutDown: async () => {
