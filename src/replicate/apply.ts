@@ -261,25 +261,24 @@ async function decidePut(applying: Applying): Promise<Settled> {
   const { createIfAbsent, replaceIf } = target.capabilities
   if (absent ? !createIfAbsent : !replaceIf)
     return unable(applying, absent ? 'create-only puts' : 'conditional replaces')
-  if (absent && !mayBeThere && write.size <= lookFirstBytes) {
-    try {
-      return await send(applying, { absent: true })
-    } catch (error) {
-      if (!isPrecondition(error)) throw error
-    }
-  }
+  let isLooked = !absent || mayBeThere || write.size > lookFirstBytes
   for (let round = 0; round < mostRounds; round++) {
-    const found = await look(applying)
+    const found = isLooked ? await look(applying) : undefined
     const there = found === undefined ? undefined : recognise(found)
     const isOurs = found !== undefined && there?.version === write.version && isSame(write, found)
     if (isOurs && !lacksTags(applying, found))
       return { is: 'stored', token: found.token, etag: found.etag, proof: 'none' }
+    const deleted = await readMarker(target, write.key, applying.now, applying.signal)
+    const present = unlessGone(there?.version, deleted)
     const wanted = write.condition === 'absent' || write.condition === undefined ? undefined : write.condition.version
-    if (!isOurs && there?.version !== wanted) return refused(applying, there?.version)
+    if (!isOurs && present !== wanted) return refused(applying, present)
+    const behind = isBehind(applying, there?.version, deleted)
+    if (behind !== undefined) return behind
     try {
       return await send(applying, found === undefined ? { absent: true } : { token: found.token })
     } catch (error) {
       if (!isPrecondition(error)) throw error
+      isLooked = true
     }
   }
   throw busy(target, task.write.key)
@@ -290,7 +289,7 @@ async function decidePut(applying: Applying): Promise<Settled> {
  * refused would make the object look deleted.
  */
 async function decideDelete(applying: Applying): Promise<Settled> {
-  const { task, target, signal } = applying
+  const { task, target, now, signal } = applying
   const { write } = task
   if (!target.capabilities.deleteIf) return unable(applying, 'conditional deletes')
   const wanted = write.condition === 'absent' || write.condition === undefined ? undefined : write.condition.version
@@ -298,7 +297,11 @@ async function decideDelete(applying: Applying): Promise<Settled> {
   const there = found === undefined ? undefined : recognise(found)
   // Gone after an attempt with an unknown outcome: that was us, or somebody who wanted the same.
   if (found === undefined && applying.mayBeThere) return markDeleted(applying)
-  if (found === undefined || there?.version !== wanted) return refused(applying, there?.version)
+  const deleted = found && (await readMarker(target, write.key, now, signal))
+  const present = unlessGone(there?.version, deleted)
+  if (found === undefined || present !== wanted) return refused(applying, present)
+  const behind = isBehind(applying, there?.version, deleted)
+  if (behind !== undefined) return behind
   try {
     await target.provider.delete(write.key, found.token, signal)
   } catch (error) {
@@ -306,6 +309,31 @@ async function decideDelete(applying: Applying): Promise<Settled> {
     throw error
   }
   return markDeleted(applying)
+}
+
+/** What a marker of this version or a newer one deletes is not there, whoever brought it back and however late: it is about to be taken away. */
+function unlessGone(version: string | undefined, deleted: string | undefined): string | undefined {
+  return version !== undefined && version > (deleted ?? '') ? version : undefined
+}
+
+/**
+ * A condition that holds for a write that is older than what it follows, a delete or a version from a machine whose clock is ahead: acknowledged, it
+ * would lose to that all the same. The next try is stamped later.
+ */
+function isBehind(
+  { task, target, now }: Applying,
+  there: string | undefined,
+  deleted: string | undefined,
+): Settled | undefined {
+  const newest = (there ?? '') > (deleted ?? '') ? there : deleted
+  if (newest === undefined || newest <= task.write.version) return undefined
+  return {
+    is: 'refused',
+    code: 'UNAVAILABLE',
+    message: `what the write would follow at ${target.provider.name} (version ${newest}) has the stamp of a clock ahead of ours: once more, and it is newer`,
+    outcome: 'rejected',
+    ...(isAhead(newest, target, now()) ? {} : { seen: newest }),
+  }
 }
 
 async function markDeleted({ task, target, now, signal }: Applying): Promise<Settled> {

@@ -69,6 +69,8 @@ export type Settled =
       readonly code: 'PRECONDITION' | 'UNAVAILABLE' | 'UNSUPPORTED'
       readonly message: string
       readonly outcome: 'rejected' | 'unknown'
+      /** The next write is to be newer than this. */
+      readonly seen?: Version
     }
 
 export function conflict(

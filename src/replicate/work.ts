@@ -105,6 +105,7 @@ export function work(deps: WorkDeps): Work {
         return
       }
       case 'refused':
+        if (settled.seen !== undefined) await lease.overtaken(write.seq, settled.seen)
         await lease.decide(write.seq, {
           kept: false,
           refusal: { code: settled.code, message: settled.message, outcome: settled.outcome },
