@@ -40,7 +40,7 @@ export async function adopt(
   const checkedKey = checkKey(key, all)
   const { from, parts, features, signal: given } = checkAdopt(options, all)
   const signal = given === undefined ? closing : AbortSignal.any([given, closing])
-  const newest = await findNewest(from === undefined ? all : [from], checkedKey, signal)
+  const newest = await findNewest(deps, from === undefined ? deps.providers : [{ provider: from }], checkedKey, signal)
   if (newest === undefined)
     throw new HoldfastError(
       'INVALID',
@@ -114,19 +114,27 @@ function checksumThere(
 }
 
 async function findNewest(
-  providers: readonly Provider[],
+  { doubt }: WriteDeps,
+  asked: readonly { readonly id?: number; readonly provider: Provider }[],
   key: string,
   signal: AbortSignal,
 ): Promise<Newest | undefined> {
+  const providers = asked.map(({ provider }) => provider)
+  /** What was there before is doubted, of a provider that was away; unless the caller named it. */
+  const doubtedUntil = (index: number) => doubt.until(asked[index]?.id ?? 0)
   const answers = await Promise.allSettled(providers.map(provider => provider.head(key, signal)))
   signal.throwIfAborted()
   let newest: (Newest & { version: string }) | undefined
   const failures: unknown[] = []
+  const isProvenAbsent = answers.some(
+    (answer, index) => answer.status === 'fulfilled' && answer.value === undefined && doubtedUntil(index) === undefined,
+  )
   for (const [index, answer] of answers.entries()) {
     const provider = providers[index] as Provider
     if (answer.status === 'rejected') failures.push(provider.classify(answer.reason))
     else if (answer.value !== undefined) {
       const { version } = recognise(answer.value)
+      if (isProvenAbsent && versionTime(version) < (doubtedUntil(index) ?? 0)) continue
       if (newest === undefined || version > newest.version) newest = { provider, object: answer.value, version }
     }
   }

@@ -17,6 +17,8 @@ import { nodeDisk } from '../stage/disk.ts'
 import { poisoned as poisonedError } from '../stage/failures.ts'
 import { openStage, type Stage } from '../stage/stage.ts'
 import { adopt } from './adopt.ts'
+import { doubtOf } from './doubt.ts'
+import { encoded } from './encoded.ts'
 import { events, type HoldfastEvents } from './events.ts'
 import { type Holdfast, holdfast } from './holdfast.ts'
 import { atLeast, type CheckedOptions, checkOptions, type HoldfastOptions } from './options.ts'
@@ -163,6 +165,8 @@ async function assemble(
     return poisoned
   }
   const waiting = waitingFor({ journal, clock, closing: closing.signal, failure })
+  const doubt = doubtOf(journal, clock, (options.tombstoneDays * 86_400_000) / 2)
+  told.on('stale-provider', doubt.forget)
   const writes: WriteDeps = {
     journal,
     stage,
@@ -173,6 +177,7 @@ async function assemble(
     ackFor: own => atLeast(options.disk, own ?? options.ack),
     ackTimeoutMs: options.ackTimeoutMs,
     maxStageBytes: options.maxStageBytes,
+    doubt,
     closing: closing.signal,
   }
   const takeIn = async (key: string, from: string, signal: AbortSignal) => {
@@ -190,7 +195,12 @@ async function assemble(
   })
   const reader = createReader({
     journal,
-    providers: providers.map(({ id, raw }) => ({ id, provider: raw, breakers: createBreakers({ clock, random }) })),
+    providers: providers.map(({ id, raw }) => ({
+      id,
+      provider: raw,
+      breakers: createBreakers({ clock, random }),
+      doubtedUntil: () => doubt.until(id),
+    })),
     localSource: ({ body, tree, size, crc32c, md5 }) => {
       const digests = { crc32c, md5 }
       if (body.in === 'none') return stage.source({ in: 'row', bytes: new Uint8Array() }, size, digests)
@@ -249,7 +259,7 @@ async function assemble(
     isPoisoned: async () => failure() !== undefined || (await stage.isPoisoned()),
     clock,
   }
-  return holdfast({
+  const store = holdfast({
     writes,
     reader,
     status,
@@ -290,4 +300,5 @@ async function assemble(
       openHere.delete(options.directory)
     },
   })
+  return options.keys === 'encode' ? encoded(store) : store
 }

@@ -9,6 +9,7 @@ import { stampTime } from '../core/version.ts'
 import type { Accepted, Condition, Journal, NewWrite, Refusal } from '../journal/contract.ts'
 import { commitDraft, type Draft } from '../stage/drafts.ts'
 import type { Stage } from '../stage/stage.ts'
+import type { Doubt } from './doubt.ts'
 import { checkDelete } from './input/calls.ts'
 import { checkKey } from './input/key.ts'
 import { objectLimit } from './input/providers.ts'
@@ -25,6 +26,8 @@ export interface WriteDeps extends ReceiptDeps {
   /** The level of a call: its own or the store's, and no less than the disk allows. */
   readonly ackFor: (own: AckLevel | undefined) => AckLevel
   readonly maxStageBytes: number
+  /** Which providers were away for long: see `Doubt`. */
+  readonly doubt: Pick<Doubt, 'until'>
   /** The store closes: a body that is still arriving is let go of. */
   readonly closing: AbortSignal
 }

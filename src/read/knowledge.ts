@@ -27,7 +27,8 @@ export type Place =
 
 /**
  * While no provider is known to have the newest write, the local copy is first. Afterwards the providers that have it, in their order: a
- * local copy that answered first would be stale as soon as another node writes. Then the local copy, and last those that lag.
+ * local copy that answered first would be stale as soon as another node writes. Then the local copy, and those that lag. Last of all, in the same
+ * order, those that were away.
  */
 export function knowledgeOf(view: KeyView, providers: readonly ReadProvider[]): Knowledge {
   const { open, deleted, newest } = view
@@ -44,12 +45,17 @@ export function knowledgeOf(view: KeyView, providers: readonly ReadProvider[]): 
     floor,
     isExpected: floor !== undefined && (deleted === undefined || floor > deleted),
     isOwed: open !== undefined && (open.kind === 'put' || open.damaged),
-    places: [
+    places: doubtedLast([
       ...having.map(ask(false)),
       ...(open !== undefined && isHeld(open) ? [{ is: 'local', held: open } as const] : []),
       ...lacking.map(ask(true)),
-    ],
+    ]),
   }
+}
+
+function doubtedLast(places: readonly Place[]): readonly Place[] {
+  const isDoubted = (place: Place) => place.is === 'provider' && place.at.doubtedUntil() !== undefined
+  return [...places.filter(place => !isDoubted(place)), ...places.filter(isDoubted)]
 }
 
 /** Whether its body is here and may be believed. */

@@ -30,7 +30,9 @@ export async function* list(deps: ReadDeps, question: ListQuestion, signal: Abor
 
   signal.throwIfAborted()
   while (true) {
-    const at = providers.find(each => !failures.has(each))
+    const left = providers.filter(each => !failures.has(each))
+    // One that was away may list what was deleted meanwhile.
+    const at = left.find(each => each.doubtedUntil() === undefined) ?? left[0]
     if (at === undefined) {
       if (++round === rounds || breaksLeft <= 0) {
         const error = nobody(request, [...failures.values()])

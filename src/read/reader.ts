@@ -13,9 +13,7 @@ const mostTries = 3
 export function createReader(given: ReadDeps): Reader {
   const { clock, options } = given
   const limits = { clock, idleMs: options.idleMs, deadlineMs: Number.POSITIVE_INFINITY, minBytesPerSecond }
-  const providers = given.providers.map(({ id, provider, breakers }) => {
-    return { id, breakers, provider: guardProvider(provider, limits) }
-  })
+  const providers = given.providers.map(each => ({ ...each, provider: guardProvider(each.provider, limits) }))
   const deps = { ...given, providers }
   return {
     get: (key, range, signal = noSignal()) => steadily(deps, key, signal, view => get(deps, key, view, range, signal)),

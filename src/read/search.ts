@@ -40,7 +40,8 @@ interface Older<T> {
  * Asks one after the other until somebody may be believed. `undefined`: the key is absent, by the rule of `Reader.get`.
  *
  * Whoever is slower than `firstByteMs` is left for the next, and asked again with more patience only when nobody else could tell. What is
- * found at one while another answered 404 is served only after a look at the other's delete marker.
+ * found at one while another answered 404 is served only after a look at the other's delete marker. What only one has that was away for longer
+ * than markers live is not served.
  */
 export async function search<T>(
   deps: ReadDeps,
@@ -55,7 +56,7 @@ export async function search<T>(
   const markers = markersOf(deps, key, patientMs, signal)
   /** Answered 404. */
   const absent: RemotePlace[] = []
-  /** Has only what is known, or marked elsewhere, to be deleted: as good as a 404. */
+  /** Has only what is known, or marked elsewhere, to be deleted, or may well be: as good as a 404. */
   const gone: RemotePlace[] = []
   const older: Older<T>[] = []
   const failures = new Map<string, HoldfastError>()
@@ -108,7 +109,7 @@ export async function search<T>(
       return undefined
     }
     const { version, value } = answer
-    if ((known.deleted ?? '') >= version) {
+    if ((known.deleted ?? '') >= version || isDoubted(place, version)) {
       question.drop(value)
       gone.push(place)
     } else if (await isDeletedWhereAbsent(version, value)) {
@@ -125,10 +126,21 @@ export async function search<T>(
 
   function served(value: T, version: Version, place: RemotePlace | undefined): Hit<T> {
     const missingAt = absent.filter(({ lags }) => !lags).map(({ at }) => at.id)
-    if (missingAt.length > 0) deps.onMissing({ key, version, missingAt, foundAt: place?.at.id ?? 'local' })
+    const isSource = place?.at.doubtedUntil() === undefined
+    if (isSource && missingAt.length > 0) deps.onMissing({ key, version, missingAt, foundAt: place?.at.id ?? 'local' })
     const to = place === undefined ? 'local' : nameOf(place)
     for (const [from, error] of failures) emit('failover', { key, from, to, atByte: 0, error })
     return { value, stale: false }
+  }
+
+  /**
+   * Whether it may have been deleted while its provider was away, with no marker left to say so: old, not owed by this directory, and another one
+   * that was not away proves the key absent.
+   */
+  function isDoubted({ at }: RemotePlace, version: Version): boolean {
+    const until = at.doubtedUntil()
+    if (until === undefined || versionTime(version) >= until || view.open?.version === version) return false
+    return absent.some(other => other.at.doubtedUntil() === undefined)
   }
 
   function isTooOld(version: Version): boolean {

@@ -119,6 +119,11 @@ export interface ReadProvider {
   readonly id: number
   readonly provider: Provider
   readonly breakers: Pick<Breakers, 'read' | 'list'>
+  /**
+   * `undefined`: it is believed. Else it was away for longer than delete markers live: it is asked last, nothing is repaired from it, and what it has
+   * of before this time (ms since 1970) is not served where one that is believed proves the key absent. Costs nothing to ask.
+   */
+  readonly doubtedUntil: () => number | undefined
 }
 
 export interface ReadDeps {

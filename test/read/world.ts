@@ -29,6 +29,8 @@ export interface Place {
   readonly inner: Provider
   /** Bodies that were opened and not let go of. */
   readonly open: { now: number; ever: number }
+  /** It was away: what it has of before is doubted. */
+  doubtedUntil?: number
 }
 
 const never = new AbortController().signal
@@ -66,7 +68,12 @@ export function world(
       isStale: false,
     })
     const provider = counted(faulty(inner, faults, { clock }), place)
-    return { id: place.id, provider, breakers: createBreakers({ clock, random, ...more.breaker }) }
+    return {
+      id: place.id,
+      provider,
+      doubtedUntil: () => place.doubtedUntil,
+      breakers: createBreakers({ clock, random, ...more.breaker }),
+    }
   })
   const [first, second] = places as [Place, Place]
 

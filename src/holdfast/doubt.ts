@@ -1,0 +1,47 @@
+import type { Clock } from '../core/ports.ts'
+import type { Journal } from '../journal/contract.ts'
+import { lastVisit } from '../replicate/attended.ts'
+
+/** The journal is asked again after so long: reads ask all the time. */
+const freshMs = 100
+
+/** Whom to doubt: providers that were away for longer than delete markers are trusted to live. */
+export interface Doubt {
+  /**
+   * `undefined`: the provider is believed. Else: what it alone has, and has had since before this time (ms since 1970), may have been deleted
+   * while it was away. Also of one that this directory has not been to for as long, until a replicator has looked.
+   */
+  until(provider: number): number | undefined
+  /** Something changed just now. */
+  forget(): void
+}
+
+export function doubtOf(journal: Pick<Journal, 'providers' | 'job'>, clock: Clock, trustedMs: number): Doubt {
+  let stale = new Set<number>()
+  let visits = new Map<number, number>()
+  let readAt = Number.NEGATIVE_INFINITY
+
+  function read(): void {
+    const rows = journal.providers()
+    stale = new Set(rows.filter(({ isStale }) => isStale).map(({ id }) => id))
+    visits = new Map()
+    for (const { id } of rows) {
+      const at = lastVisit(journal, id)
+      if (at !== undefined) visits.set(id, at)
+    }
+    readAt = clock.monotonic()
+  }
+
+  return {
+    until(provider) {
+      if (clock.monotonic() - readAt >= freshMs) read()
+      const trustedFrom = clock.now() - trustedMs
+      return stale.has(provider) || (visits.get(provider) ?? Number.POSITIVE_INFINITY) < trustedFrom
+        ? trustedFrom
+        : undefined
+    },
+    forget() {
+      readAt = Number.NEGATIVE_INFINITY
+    },
+  }
+}
