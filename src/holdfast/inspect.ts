@@ -54,7 +54,7 @@ export interface InspectedWrite {
 export interface InspectedReplica {
   readonly provider: string
   readonly state: ReplicaRow['state']
-  /** How many attempts were made. */
+  /** How many attempts failed since one went well. */
   readonly attempts: number
   /** Of the last attempt that failed, or why it is blocked. */
   readonly reason?: Reason

@@ -1,0 +1,58 @@
+import { once } from 'node:events'
+import { styleText } from 'node:util'
+import { jsonOf, lineOf } from './failure.ts'
+import type { Io, Output } from './io.ts'
+
+type Style = Parameters<typeof styleText>[0]
+
+/** How a command speaks: results to stdout, everything else to stderr; as text, or each as one line of JSON. */
+export interface Say {
+  readonly isJson: boolean
+  /** A line of the result. Waits until whoever reads has taken it: a long listing takes no memory. With `--json` nothing. */
+  line(text: string): Promise<void>
+  /** A result, or one of many, as a line of JSON. Without `--json` nothing. */
+  json(value: unknown): Promise<void>
+  /** For the person who watches. With `--json` nothing: what matters is in the result. */
+  note(text: string): void
+  /** What ended the command. `isVerbose`: with the stack, and that of its causes. */
+  error(error: unknown, isVerbose: boolean): void
+  /** Text for stdout in a style, where stdout shows colours. */
+  style(style: Style, text: string): string
+}
+
+export function sayTo(io: Io, isJson: boolean): Say {
+  const put = async (stream: Output, text: string) => {
+    if (!stream.write(text)) await once(stream, 'drain', { signal: io.signal })
+  }
+  return {
+    isJson,
+    line: async text => {
+      if (!isJson) await put(io.stdout, `${text}\n`)
+    },
+    json: async value => {
+      if (isJson) await put(io.stdout, `${JSON.stringify(value)}\n`)
+    },
+    note: text => {
+      if (!isJson) io.stderr.write(`${text}\n`)
+    },
+    error: (error, isVerbose) => {
+      io.stderr.write(isJson ? `${JSON.stringify(jsonOf(error))}\n` : `holdfast: ${lineOf(error)}\n`)
+      if (isVerbose && !isJson) io.stderr.write(`${stackOf(error)}\n`)
+    },
+    style: (style, text) => styled(io, io.stdout, style, text),
+  }
+}
+
+/** NO_COLOR and FORCE_COLOR as everywhere; without them only a terminal gets colours. */
+export function styled(io: Io, stream: Output, style: Style, text: string): string {
+  const { NO_COLOR, FORCE_COLOR } = io.env
+  const isForced = FORCE_COLOR !== undefined && FORCE_COLOR !== '' && FORCE_COLOR !== '0'
+  const isColoured = isForced || (stream.isTTY === true && (NO_COLOR ?? '') === '' && io.env['TERM'] !== 'dumb')
+  return isColoured ? styleText(style, text, { validateStream: false }) : text
+}
+
+function stackOf(error: unknown): string {
+  if (!(error instanceof Error)) return String(error)
+  const own = error.stack ?? error.message
+  return error.cause === undefined ? own : `${own}\ncaused by ${stackOf(error.cause)}`
+}
