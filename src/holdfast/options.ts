@@ -36,7 +36,10 @@ export interface HoldfastOptions {
    * bodies are many files.
    */
   readonly cacheBytes?: number
-  /** 'strict' (default): keys that every configured provider stores verbatim. 'encode': UNSUPPORTED in this version. */
+  /**
+   * 'strict' (default): keys that every configured provider stores verbatim. 'encode': any key; what one of them could not hold is escaped as `!HH`, the same
+   * name at every provider. Then listings are in the order of names, and FORMAT.md says what the names are.
+   */
   readonly keys?: 'strict' | 'encode'
   /** How long delete markers are kept, in days. Default 90. */
   readonly tombstoneDays?: number
@@ -46,6 +49,11 @@ export interface HoldfastOptions {
   readonly reads?: ReadOptions
   /** By which process, and how fast. */
   readonly replication?: ReplicationOptions
+  /**
+   * Looks at every object of all providers again and again, slowly, by whichever process replicates: one head each at every provider; `deep`: reads the
+   * bytes too. What differs is repaired; what looks like a mass change stops it. Default off.
+   */
+  readonly scrub?: ScrubOptions
   /** Objects that arrive in parts. */
   readonly uploads?: {
     /** An upload that nobody added to for so long is dropped with its parts. Milliseconds; default 604_800_000 (7 days). */
@@ -77,6 +85,14 @@ export interface ReplicationOptions {
   readonly maxRequestsPerSecond?: number
 }
 
+/** How fast, and how closely, everything is looked at again and again. */
+export interface ScrubOptions {
+  /** Keys in 24 hours, spread evenly. 1 to 1,000,000,000. */
+  readonly objectsPerDay: number
+  /** Reads every copy and compares its bytes: costs its transfer. Default false. */
+  readonly deep?: boolean
+}
+
 /** The options with all defaults in them. */
 export interface CheckedOptions {
   /** Absolute, without `..` or a `/` at its end. */
@@ -91,6 +107,7 @@ export interface CheckedOptions {
   readonly maxHeldBytes: number
   readonly maxStageBytes: number
   readonly cacheBytes: number
+  readonly keys: 'strict' | 'encode'
   readonly tombstoneDays: number
   readonly foreign: 'adopt' | 'report'
   readonly reads: Required<Omit<ReadOptions, 'hedge'>>
@@ -100,6 +117,7 @@ export interface CheckedOptions {
     /** `undefined`: unlimited. */
     readonly maxRequestsPerSecond: number | undefined
   }
+  readonly scrub: Required<ScrubOptions> | undefined
   readonly uploads: { readonly idleMs: number }
 }
 
@@ -120,6 +138,7 @@ const names = [
   'foreign',
   'reads',
   'replication',
+  'scrub',
   'uploads',
 ] as const satisfies readonly (keyof HoldfastOptions)[]
 
@@ -154,7 +173,6 @@ export function checkOptions(options: unknown): CheckedOptions {
   const providers = checkProviders(directory, given.primary, given.secondary, given.mirrors)
   const maxStageBytes = wholeOr('maxStageBytes', given.maxStageBytes, 1, mostBytes, 10 * 2 ** 30)
   const tombstoneDays = wholeOr('tombstoneDays', given.tombstoneDays, 1, 36_500, 90)
-  demandNow('keys', oneOf('keys', given.keys, ['strict', 'encode'], 'strict') === 'strict')
   return {
     directory,
     disk,
@@ -166,10 +184,12 @@ export function checkOptions(options: unknown): CheckedOptions {
     maxHeldBytes: checkHeld(given.maxHeldBytes, maxStageBytes),
     maxStageBytes,
     cacheBytes: wholeOr('cacheBytes', given.cacheBytes, 0, mostBytes, 0),
+    keys: oneOf('keys', given.keys, ['strict', 'encode'], 'strict'),
     tombstoneDays,
     foreign: oneOf('foreign', given.foreign, ['adopt', 'report'], 'adopt'),
     reads: checkReads(given.reads),
     replication: checkReplication(given.replication),
+    scrub: checkScrub(given.scrub),
     uploads: checkUploads(given.uploads),
   }
 }
@@ -196,6 +216,21 @@ function checkReplication(options: unknown): CheckedOptions['replication'] {
     run: oneOf('replication.run', run, ['here', 'external'], 'here'),
     concurrency: wholeOr('replication.concurrency', concurrency, 1, 1000, 16),
     maxRequestsPerSecond: checkRate(maxRequestsPerSecond),
+  }
+}
+
+function checkScrub(options: unknown): CheckedOptions['scrub'] {
+  if (options === undefined) return undefined
+  const { objectsPerDay, deep } = takeInner('scrub', options, ['objectsPerDay', 'deep'])
+  if (objectsPerDay === undefined)
+    throw invalid(
+      'scrub.objectsPerDay',
+      'missing',
+      'scrub.objectsPerDay is missing: how many keys to look at in 24 hours',
+    )
+  return {
+    objectsPerDay: whole('scrub.objectsPerDay', objectsPerDay, 1, 1_000_000_000),
+    deep: flag('scrub.deep', deep, false),
   }
 }
 

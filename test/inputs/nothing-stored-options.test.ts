@@ -112,7 +112,6 @@ describe('options of openHoldfast that are INVALID', () => {
     'no patience': [{ reads: { firstByteMs: 0 } }, range('reads.firstByteMs', '0')],
     'an absence that there is not': [{ reads: { absence: 'primary' } }, refused('reads.absence', 'value', '"primary"')],
     'a word for a flag': [{ reads: { allowStale: 'yes' } }, refused('reads.allowStale', 'type', 'true or false')],
-    'keys to be escaped': [{ keys: 'encode' }, later('keys')],
     'keys of another kind': [{ keys: 'loose' }, refused('keys', 'value', '"strict" or "encode"')],
     'hedged reads': [{ reads: { hedge: true } }, later('reads.hedge')],
     'no directory': [{ directory: undefined }, refused('directory', 'missing', 'an absolute path')],

@@ -10,9 +10,9 @@ import { checkSignal, flag, oneOf, takeInner, take, whole } from './take.ts'
 export interface ReconcileOptions extends CallOptions {
   /** Queue what makes the providers equal; without it nothing is written. Default false. */
   readonly repair?: boolean
-  /** Only keys that begin so; with `keys: 'encode'` only names. Default: all. */
+  /** Only keys that begin so. Default: all. */
   readonly prefix?: string
-  /** Only keys (names) after it, in UTF-8 byte order: a `cursor`. Default: from the beginning. */
+  /** Only keys after it, in UTF-8 byte order (with `keys: 'encode'` that of names): a `cursor`. Default: from the beginning. */
   readonly startAfter?: string
   /** Go on where the last run with the same options was, if one did not come to its end. Default false. */
   readonly resume?: boolean
