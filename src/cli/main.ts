@@ -12,7 +12,6 @@ export async function main(args: readonly string[], io: Io): Promise<number> {
   const program = programFor(io)
   try {
     await program.parseAsync(args, { from: 'user' })
-    io.signal.throwIfAborted()
     return exitCodes.ok
   } catch (error) {
     if (error instanceof CommanderError) {

@@ -12,6 +12,8 @@ export interface Say {
   line(text: string): Promise<void>
   /** A result, or one of many, as a line of JSON. Without `--json` nothing. */
   json(value: unknown): Promise<void>
+  /** Bytes of an object, as they are. */
+  bytes(chunk: Uint8Array): Promise<void>
   /** For the person who watches. With `--json` nothing: what matters is in the result. */
   note(text: string): void
   /** What ended the command. `isVerbose`: with the stack, and that of its causes. */
@@ -21,7 +23,7 @@ export interface Say {
 }
 
 export function sayTo(io: Io, isJson: boolean): Say {
-  const put = async (stream: Output, text: string) => {
+  const put = async (stream: Output, text: string | Uint8Array) => {
     if (!stream.write(text)) await once(stream, 'drain', { signal: io.signal })
   }
   return {
@@ -32,6 +34,7 @@ export function sayTo(io: Io, isJson: boolean): Say {
     json: async value => {
       if (isJson) await put(io.stdout, `${JSON.stringify(value)}\n`)
     },
+    bytes: chunk => put(io.stdout, chunk),
     note: text => {
       if (!isJson) io.stderr.write(`${text}\n`)
     },

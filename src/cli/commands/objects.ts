@@ -107,7 +107,10 @@ async function get(context: Context, key: string, file: string): Promise<void> {
   await using opened = await openStore(context, { run: 'external', missing: 'refuse' })
   const object = await opened.store.get(key, { signal: io.signal })
   if (object === undefined) throw new Failed(`there is no object ${plain(key)}`)
-  if (file === '-') return pipeline(Readable.fromWeb(object.body), io.stdout, { end: false, signal: io.signal })
+  if (file === '-') {
+    for await (const chunk of object.body) await say.bytes(chunk)
+    return
+  }
   await save(object, resolve(io.cwd, file), io)
   const { info, from, stale } = object
   await say.json({ ...info, from, stale, file: resolve(io.cwd, file) })

@@ -51,6 +51,9 @@ function screenOf(status: Status, directory: string, say: Say): string[] {
     ['  held', weight(held)],
     ['  blocked', blocked.writes === 0 ? '0' : say.style('red', weight(blocked))],
     ['repairs', weight(repairs)],
+    ...(status.abandoned === 0
+      ? []
+      : [['abandoned', `${countText(status.abandoned)} (\`holdfast blocked abandoned\` lists them)`]]),
     [
       'disk',
       `${bytesText(stage.bytes)} of ${bytesText(stage.limit)}${stage.journal === 'open' ? '' : `, ${say.style('red', stage.journal)}`}`,
@@ -61,12 +64,12 @@ function screenOf(status: Status, directory: string, say: Say): string[] {
     ...table(
       [
         ['provider', 'role', 'state', 'pending', ''],
-        ...providers.map(({ name, role, state, pendingWrites, ...provider }) => [
+        ...providers.map(({ name, role, state, pendingWrites, ...more }) => [
           plain(name),
           role,
           say.style(state === 'up' ? 'green' : state === 'probing' ? 'yellow' : 'red', state),
           countText(pendingWrites),
-          notesOf(provider).join('; '),
+          notesOf(name, more).join('; '),
         ]),
       ],
       [3],
@@ -77,19 +80,26 @@ function screenOf(status: Status, directory: string, say: Say): string[] {
       `blocked: ${counted(writes, 'write')} for ${plain(provider)}, ${reason} (\`holdfast blocked\` lists them)`,
     )
   }
+  for (const { name, writes } of status.left) {
+    lines.push(
+      `${plain(name)} left the options, and is owed ${counted(writes, 'write')}: put it back, or \`holdfast retire\` it`,
+    )
+  }
   for (const warning of stage.warnings) lines.push(`warning: ${plain(warning)}`)
   return lines
 }
 
 type Notes = Omit<Status['providers'][number], 'name' | 'role' | 'state' | 'pendingWrites'>
 
-function notesOf({ reason, message, clockOffsetMs = 0 }: Notes): string[] {
+function notesOf(name: string, { reason, message, filled, stale, clockOffsetMs = 0 }: Notes): string[] {
   const notes: string[] = []
   if (reason !== undefined || message !== undefined) {
     notes.push(
       [reason, message === undefined ? undefined : plain(message)].filter(each => each !== undefined).join(': '),
     )
   }
+  if (!filled) notes.push(`unfilled: \`holdfast backfill --to ${plain(name)}\` brings it what the others have`)
+  if (stale) notes.push('stale: away for too long, nothing is repaired from it until `holdfast reconcile --repair` ran')
   if (Math.abs(clockOffsetMs) > 5000) {
     notes.push(`its clock is ${timeText(Math.abs(clockOffsetMs))} ${clockOffsetMs > 0 ? 'ahead of' : 'behind'} ours`)
   }

@@ -40,24 +40,26 @@ async function worker(context: Context, { drainSeconds, objects = false }: Optio
   const poisoned = Promise.withResolvers<never>()
   let stored = 0
   for (const event of objects ? [...events, ...eventsOfObjects] : events) {
-    store.on(event, payload => void tell(context, event, payload))
+    store.on(event, payload => {
+      // Nobody reads any more, or it is time to go: then there is nobody to tell.
+      tell(context, event, payload).catch(() => {})
+    })
   }
   store.on('stored', () => stored++)
   store.on('poisoned', ({ message }) => poisoned.reject(new Failed(message)))
   say.note(`holdfast worker on ${plain(options.directory)}; Ctrl-C or SIGTERM stops it`)
   let before = ''
+  const summarize = async () => {
+    const status = await store.status()
+    const words = wordsOf(status, stored)
+    stored = 0
+    if (words === before) return
+    before = words
+    await said(context, 'summary', words, countsOf(status))
+  }
   const summary = setInterval(() => {
-    store.status().then(
-      async status => {
-        const words = wordsOf(status, stored)
-        stored = 0
-        // Nothing to say twice.
-        if (words !== before) await said(context, 'summary', words, countsOf(status))
-        before = words
-      },
-      // The store says by its events what is wrong with it.
-      () => {},
-    )
+    // Why it has nothing to say, its events say.
+    summarize().catch(() => {})
   }, every * 1000)
   try {
     await Promise.race([stopped(io.signal), poisoned.promise])
