@@ -1,4 +1,7 @@
+import { keyOfName } from '../core/encode.ts'
 import { HoldfastError } from '../core/errors.ts'
+import type { Clock } from '../core/ports.ts'
+import { deleteMany } from './delete-many.ts'
 import { objectOf, receiptOf } from './encoded/answers.ts'
 import { encodedBlocked } from './encoded/blocked.ts'
 import { payloadOf } from './encoded/events.ts'
@@ -18,7 +21,7 @@ import type { Receipt } from './receipt.ts'
  * An object whose name is not what its key becomes (written past Holdfast, or under 'strict') is read where it is as long as nothing is stored
  * under the name of its key, and a delete takes both.
  */
-export function encoded(inner: Holdfast): Holdfast {
+export function encoded(inner: Holdfast, clock: Clock): Holdfast {
   /** What `ask` finds under the name of the key, else under the key itself. */
   async function found<T>(key: string, ask: (name: string) => Promise<T | undefined>): Promise<T | undefined> {
     const plain = plainNameOf(key)
@@ -74,7 +77,7 @@ export function encoded(inner: Holdfast): Holdfast {
     return keyed(second !== undefined && isSomething(second) ? second : first)
   }
 
-  return {
+  const outer: Holdfast = {
     put: async (key, body, options) => receiptOf(await told(inner.put(nameOf(key), body, options))),
     get: async (key, options) => objectOf(await told(found(key, name => inner.get(name, options)))),
     head: async (key, options) => {
@@ -94,6 +97,8 @@ export function encoded(inner: Holdfast): Holdfast {
         throw keyedError(error)
       }
     },
+    // Of the keys that this store lists, and as it deletes them.
+    deleteMany: options => deleteMany(outer, options, clock),
     signedUrl: (key, options) => told(sign(key, options)),
     async adopt(key, options) {
       const isAbsent = ({ field, rule }: HoldfastError): boolean => field === 'key' && rule === 'absent'
@@ -106,7 +111,10 @@ export function encoded(inner: Holdfast): Holdfast {
     reconcile: options => encodedReconcile(inner, options),
     check: options => told(inner.check(options)),
     inspect: (key, options) => told(inspect(key, options)),
-    status: () => told(inner.status()),
+    async status() {
+      const { scrub, ...status } = await told(inner.status())
+      return scrub === undefined ? status : { ...status, scrub: { ...scrub, cursor: keyOfName(scrub.cursor) } }
+    },
     on(event, listener) {
       if (typeof listener !== 'function') return inner.on(event, listener)
       return inner.on(event, payload => listener(payloadOf(event, payload)))
@@ -114,4 +122,5 @@ export function encoded(inner: Holdfast): Holdfast {
     close: options => told(inner.close(options)),
     [Symbol.asyncDispose]: () => inner[Symbol.asyncDispose](),
   }
+  return outer
 }

@@ -12,6 +12,7 @@ import { encodeKey, keyOfName } from '../../src/core/encode.ts'
 import { HoldfastError } from '../../src/core/errors.ts'
 import { compareKeys } from '../../src/core/key.ts'
 import type { Provider } from '../../src/core/provider.ts'
+import { systemClock } from '../../src/core/system.ts'
 import { encoded } from '../../src/holdfast/encoded.ts'
 import type { Holdfast, ListEntry } from '../../src/index.ts'
 import { refuseAzureKey } from '../../src/providers/azure/keys.ts'
@@ -186,6 +187,35 @@ test('listings have exactly the keys and groups that begin with a prefix, in the
   }
 }, 60_000)
 
+test('deleteMany takes the keys that begin so, their own old names with them, and nothing else', async () => {
+  await using directory = await testDirectory()
+  const [first, second] = [memory({ name: 'first' }), memory({ name: 'second' })]
+  await first.put(putOf('a/old/', 'x'), never)
+  await first.put(putOf('a!2Fb', 'x'), never)
+  const store = await directory.open([first, second], { keys: 'encode' })
+  for (const key of ['a/', 'a//', 'a/b', 'a', 'ab', 'a/../c']) await store.put(key, 'x')
+  expect(await store.deleteMany({ prefix: 'a/' })).toEqual({ deleted: 5 })
+  await store.drain()
+  expect(await keysOf(first)).toEqual(['a', 'a!2Fb', 'ab'])
+})
+
+test('reconcile compares the keys of a prefix, and tells of them by key; its cursor goes back in', async () => {
+  await using directory = await testDirectory()
+  const [first, second] = [memory({ name: 'first' }), memory({ name: 'second' })]
+  const store = await directory.open([first, second], { keys: 'encode' })
+  for (const key of ['a/', 'a//x', 'a/y', 'b']) await (await store.put(key, key)).replicated({ until: 'verified' })
+  for (const key of ['a/', 'a//x', 'b']) await second.delete(encodeKey(key), undefined, never)
+  const run = store.reconcile({ prefix: 'a/' })
+  const drifts = await all(run)
+  expect(drifts.map(({ kind, key }) => [kind, key])).toEqual([
+    ['missing', 'a/'],
+    ['missing', 'a//x'],
+  ])
+  expect((await run).missing).toBe(2)
+  expect(run.counters.cursor).toBe('a/y')
+  expect((await all(store.reconcile({ startAfter: 'a//x' }))).map(({ key }) => key)).toEqual(['b'])
+})
+
 test('events, errors, uploads and what waits for a person are told by keys', async () => {
   const faults: Faults = {}
   await using directory = await testDirectory()
@@ -212,7 +242,7 @@ test('events, errors, uploads and what waits for a person are told by keys', asy
 
 test('a body that breaks says so by its key', async () => {
   const inner = { get: async () => ({ info: { key: 'a/!2Fb' }, body: broken(), text: () => Promise.reject(wrong()) }) }
-  const object = await encoded(inner as unknown as Holdfast).get('a//b')
+  const object = await encoded(inner as unknown as Holdfast, systemClock).get('a//b')
   expect(await failure(all(object?.body ?? broken()))).toMatchObject({ key: 'a//b' })
   expect(await failure(object?.text() ?? Promise.resolve())).toMatchObject({ key: 'a//b' })
 
@@ -236,6 +266,7 @@ const takes: Readonly<Record<string, 'key' | 'two keys' | 'prefix' | 'selection'
   inspect: 'key',
   'uploads.create': 'key',
   list: 'prefix',
+  deleteMany: 'prefix',
   'uploads.list': 'prefix',
   reconcile: 'prefix',
   'blocked.list': 'selection',
@@ -258,7 +289,7 @@ test('no method lets a key in as it is: each that a store has is wrapped, and gi
   await using directory = await testDirectory()
   const store = await directory.open(pair())
   expect(Object.keys(takes).toSorted()).toEqual(methodsOf(store))
-  expect(methodsOf(encoded(store))).toEqual(methodsOf(store))
+  expect(methodsOf(encoded(store, systemClock))).toEqual(methodsOf(store))
   const key = 'k//\u0001'
   for (const [path, what] of Object.entries(takes)) {
     const seen: unknown[][] = []
@@ -270,7 +301,10 @@ test('no method lets a key in as it is: each that a store has is wrapped, and gi
       nothing: ['second', () => {}],
     }[what]
     const [outer = '', inner] = path.split('.')
-    const wrapped = encoded(watched(store, seen)) as unknown as Record<string, Method & Record<string, Method>>
+    const wrapped = encoded(watched(store, seen), systemClock) as unknown as Record<
+      string,
+      Method & Record<string, Method>
+    >
     const method = inner === undefined ? wrapped[outer] : wrapped[outer]?.[inner]
     try {
       const answer = await method?.(...given)
@@ -278,7 +312,7 @@ test('no method lets a key in as it is: each that a store has is wrapped, and gi
     } catch {
       // The store inside answers nothing that can be used: what it was given is what counts.
     }
-    const [first, ...more] = seen.map(call => (what === 'prefix' || what === 'selection' ? call[0] : call))
+    const [first, ...more] = seen.map((call): unknown => (what === 'prefix' || what === 'selection' ? call[0] : call))
     expect(first, path).toEqual(
       {
         key: [encodeKey(key)],
@@ -288,7 +322,7 @@ test('no method lets a key in as it is: each that a store has is wrapped, and gi
         nothing: expect.anything(),
       }[what],
     )
-    if (what === 'key') for (const call of more) expect([encodeKey(key), key], path).toContain(call[0])
+    if (what === 'key') for (const call of more) expect([encodeKey(key), key], path).toContain((call as unknown[])[0])
   }
 })
 

@@ -41,6 +41,7 @@ export function payloadOf<E extends keyof HoldfastEvents>(event: E, payload: Hol
     ...(what === 'key' && given.key !== undefined ? { key: keyOfName(given.key) } : {}),
     ...(what === 'prefix' && given.prefix !== undefined ? { prefix: decodeKey(given.prefix) } : {}),
     ...(what === 'cursor' && given.cursor !== undefined ? { cursor: keyOfName(given.cursor) } : {}),
+    ...(what === 'cursor' && given.cursor !== undefined ? { cursor: keyOfName(given.cursor) } : {}),
     ...(given.error === undefined ? {} : { error: keyedError(given.error) }),
   }
 }
