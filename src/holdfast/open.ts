@@ -300,5 +300,5 @@ async function assemble(
       openHere.delete(options.directory)
     },
   })
-  return options.keys === 'encode' ? encoded(store) : store
+  return options.keys === 'encode' ? encoded(store, clock) : store
 }
