@@ -26,6 +26,7 @@ export type {
 export type { Source } from './core/source.ts'
 export { defineConfig, type HoldfastConfig } from './holdfast/config.ts'
 export type { AbandonedWrite, Blocked, BlockedWrite } from './holdfast/blocked.ts'
+export type { DeleteManyProgress } from './holdfast/delete-many.ts'
 export type { HoldfastEvents } from './holdfast/events.ts'
 export type { Holdfast } from './holdfast/holdfast.ts'
 export type {
@@ -40,6 +41,7 @@ export type {
 export type { ChecksumAlgorithm, KeptChecksum } from './core/checksum.ts'
 export type { FeatureRefusal, ProviderFeatures, S3FeatureName, S3Features } from './core/features.ts'
 export type { PartRun } from './core/layout.ts'
+export type { DeleteManyOptions } from './holdfast/input/delete-many.ts'
 export type { InspectOptions } from './holdfast/input/inspect.ts'
 export type { AbandonOptions, BlockedListOptions, BlockedSelection, RetireOptions } from './holdfast/input/settle.ts'
 export type { AckLevel, CallOptions, PutOptions } from './holdfast/input/put.ts'
@@ -52,7 +54,8 @@ export type {
   Inspection,
 } from './holdfast/inspect.ts'
 export { openHoldfast } from './holdfast/open.ts'
-export type { HoldfastOptions, ReadOptions, ReplicationOptions } from './holdfast/options.ts'
+export type { HoldfastOptions, ReadOptions, ReplicationOptions, ScrubOptions } from './holdfast/options.ts'
+export type { ScrubPassStatus, ScrubStatus } from './holdfast/scrubbing.ts'
 export type { PutReceipt, Receipt } from './holdfast/receipt.ts'
 export type { ReconcileRun } from './holdfast/reconcile.ts'
 export type { SignedUrl } from './holdfast/sign.ts'

@@ -1,5 +1,7 @@
 import type { ReadEvents } from '../read/types.ts'
+import type { Drift } from '../reconcile/types.ts'
 import type { ReplicationEvents } from '../replicate/events.ts'
+import type { ScrubStatus } from './scrubbing.ts'
 
 /** Everything that `on` can tell of. Payloads are plain objects; listeners run after the fact. */
 export interface HoldfastEvents extends ReplicationEvents, ReadEvents {
@@ -13,6 +15,10 @@ export interface HoldfastEvents extends ReplicationEvents, ReadEvents {
     readonly reason: string
     readonly why: string
   }
+  /** The scrub looked at some more keys, or stopped. */
+  scrub: ScrubStatus
+  /** The scrub found that providers differ about a key; `repair` says what becomes of it. */
+  drift: Drift
   /** A write to this directory failed: nothing more is accepted until all have closed it and one has opened it again. */
   poisoned: { readonly message: string }
 }
@@ -35,6 +41,8 @@ export const eventNames: readonly (keyof HoldfastEvents)[] = [
   'partial',
   'ahead',
   'repair',
+  'scrub',
+  'drift',
   'abandoned',
   'poisoned',
 ]

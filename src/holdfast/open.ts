@@ -22,6 +22,8 @@ import { encoded } from './encoded.ts'
 import { events, type HoldfastEvents } from './events.ts'
 import { type Holdfast, holdfast } from './holdfast.ts'
 import { atLeast, type CheckedOptions, checkOptions, type HoldfastOptions } from './options.ts'
+import type { CompareDeps } from './reconcile.ts'
+import { scrubbing } from './scrubbing.ts'
 import type { StatusDeps } from './status.ts'
 import { waitingFor } from './waiting.ts'
 import type { WriteDeps } from './writes.ts'
@@ -227,6 +229,12 @@ async function assemble(
     // Worth nothing if it fails: the next eviction may take this one a little early.
     if (from === 'local') journal.touch(key).catch(() => {})
   })
+  const stumbled = (error: HoldfastError) => {
+    stumble = { message: error.message, at: clock.monotonic() }
+    if (error.rule !== 'poisoned') return
+    poisoned = error
+    emit('poisoned', { message: error.message })
+  }
   const { run, concurrency, maxRequestsPerSecond } = options.replication
   const replicator =
     run === 'external'
@@ -241,13 +249,35 @@ async function assemble(
           random,
           options: { ...options, concurrency, maxRequestsPerSecond },
           emit: emitAny,
-          failed: error => {
-            stumble = { message: error.message, at: clock.monotonic() }
-            if (error.rule !== 'poisoned') return
-            poisoned = error
-            emit('poisoned', { message: error.message })
-          },
+          failed: stumbled,
         })
+  const compare: CompareDeps = {
+    journal,
+    clock,
+    providers: providers.map(({ id, raw }) => ({ id, provider: byId.get(id) ?? raw })),
+    mirrorsForeign: options.foreign === 'adopt',
+    mendWith: sides =>
+      mend({
+        ...mending,
+        providers: new Map(sides.map(({ id, provider }) => [id, provider])),
+        mirrorsForeign: options.foreign === 'adopt',
+      }),
+    closing: closing.signal,
+  }
+  const scrubber =
+    options.scrub === undefined || run === 'external'
+      ? undefined
+      : scrubbing(
+          compare,
+          {
+            ...options.scrub,
+            found: drift => emit('drift', drift),
+            told: state => emit('scrub', state),
+            failed: stumbled,
+          },
+          closing.signal,
+        )
+  if (scrubber !== undefined) told.on('lease', ({ held }) => void (held ? scrubber.start() : scrubber.stop()))
   const status: StatusDeps = {
     journal,
     configured: providers.map(({ id, raw }) => ({ id, name: raw.name })),
@@ -257,6 +287,7 @@ async function assemble(
         ? warnings
         : [...warnings, `replication failed, and was begun again: ${stumble.message}`],
     isPoisoned: async () => failure() !== undefined || (await stage.isPoisoned()),
+    isScrubbed: options.scrub !== undefined,
     clock,
   }
   const store = holdfast({
@@ -278,22 +309,11 @@ async function assemble(
       }
       return Promise.all(providers.map(ask))
     },
-    compare: {
-      journal,
-      clock,
-      providers: providers.map(({ id, raw }) => ({ id, provider: byId.get(id) ?? raw })),
-      mirrorsForeign: options.foreign === 'adopt',
-      mendWith: sides =>
-        mend({
-          ...mending,
-          providers: new Map(sides.map(({ id, provider }) => [id, provider])),
-          mirrorsForeign: options.foreign === 'adopt',
-        }),
-      closing: closing.signal,
-    },
+    compare,
     closing,
     random,
     shutDown: async () => {
+      await scrubber?.stop()
       await replicator?.stop()
       await healing.idle()
       await journal.close()

@@ -5,6 +5,7 @@ import type { Journal } from '../journal/contract.ts'
 import { newCounting } from '../reconcile/counters.ts'
 import { pacedProviders } from '../reconcile/pace.ts'
 import { reconcile } from '../reconcile/reconcile.ts'
+import { resumedScrub } from '../reconcile/scrub-state.ts'
 import type { Drift, Mend, ReconcileCounters, Side } from '../reconcile/types.ts'
 import { type CheckedReconcile, checkReconcile, type Pacing } from './input/reconcile.ts'
 
@@ -45,12 +46,16 @@ function work(deps: CompareDeps, checked: CheckedReconcile, counting: ReturnType
   const sides = sidesOf(deps, providers, pace)
   const isEverybody = sides.length === deps.providers.length
   const signal = given === undefined ? closing : AbortSignal.any([closing, given])
-  return reconcile(
-    { journal, clock, mend: mendWith(sides) },
-    { ...terms, sides, isEverybody, mirrorsForeign },
-    counting,
-    signal,
-  )
+  const tools = { journal, clock, mend: mendWith(sides) }
+  return settling(reconcile(tools, { ...terms, sides, isEverybody, mirrorsForeign }, counting, signal))
+
+  /** A repair that went through to its end is what a scrub that was stopped waits for. */
+  async function* settling(run: AsyncGenerator<Drift, ReconcileCounters, undefined>) {
+    const result = yield* run
+    const resumed = terms.repair ? resumedScrub(journal.job('scrub'), clock.now()) : undefined
+    if (resumed !== undefined) await journal.saveJob('scrub', resumed)
+    return result
+  }
 }
 
 /** These providers, paced, with what the journal knows of them. */

@@ -2,6 +2,7 @@ import type { Reason } from '../core/errors.ts'
 import type { Clock } from '../core/ports.ts'
 import { bit } from '../journal/masks.ts'
 import type { CountGroup, Journal } from '../journal/contract.ts'
+import { type ScrubStatus, scrubStatus } from './scrubbing.ts'
 import { type Block, blockOf, type Configured, providersOf } from './standing.ts'
 
 /** Each accepted write is in exactly one of pending, held, blocked, done, superseded; accepted is their sum. */
@@ -56,6 +57,8 @@ export interface Status {
   }[]
   /** Providers that left the options and are still owed something, second looks included; `retire` settles that. */
   readonly left: readonly { readonly name: string; readonly writes: number }[]
+  /** The slow look at everything, where the option `scrub` asks for it. */
+  readonly scrub?: ScrubStatus
 }
 
 export interface StatusDeps {
@@ -65,6 +68,7 @@ export interface StatusDeps {
   readonly maxStageBytes: number
   readonly warnings: () => readonly string[]
   readonly isPoisoned: () => Promise<boolean>
+  readonly isScrubbed: boolean
   readonly clock: Clock
 }
 
@@ -135,6 +139,7 @@ function summary(deps: Omit<StatusDeps, 'isPoisoned'>): Status {
       const writes = owedTo.get(row.id) ?? 0
       return isConfigured || writes === 0 ? [] : [{ name: row.name, writes }]
     }),
+    ...(deps.isScrubbed ? { scrub: scrubStatus(journal, clock) } : {}),
   }
 }
 

@@ -1,4 +1,5 @@
 import { HoldfastError } from '../core/errors.ts'
+import type { Journal } from '../journal/contract.ts'
 import { type Answer, type AskDeps, askAll, withMarkers } from './ask.ts'
 import type { Counting } from './counters.ts'
 import { decide, type Verdict } from './decide.ts'
@@ -6,6 +7,10 @@ import { type GuardLimits, identityGate, listingFinding, manyFinding, stopped } 
 import type { Row } from './join.ts'
 import type { ReconcileDeps, ReconcileTerms } from './reconcile.ts'
 import type { Drift, GuardFinding, Mended, Mending } from './types.ts'
+
+export interface JudgeDeps extends Pick<ReconcileDeps, 'clock' | 'mend'> {
+  readonly journal: Pick<Journal, 'isOpen' | 'view'>
+}
 
 export interface JudgeTerms
   extends Pick<ReconcileTerms, 'sides' | 'repair' | 'deep' | 'leftovers' | 'mirrorsForeign' | 'confirm'> {
@@ -28,7 +33,7 @@ export interface Judge {
 
 /** `stop` is aborted, with the error as its reason, where the guard finds something. */
 export function judge(
-  { journal, clock, mend }: Pick<ReconcileDeps, 'journal' | 'clock' | 'mend'>,
+  { journal, clock, mend }: JudgeDeps,
   terms: JudgeTerms,
   counting: Counting,
   stop: AbortController,
