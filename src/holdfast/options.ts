@@ -87,7 +87,7 @@ export interface ReplicationOptions {
 
 /** How fast, and how closely, everything is looked at again and again. */
 export interface ScrubOptions {
-  /** Keys in 24 hours, spread evenly. 1 to 1,000,000,000. */
+  /** Keys in 24 hours, spread evenly. 1 to 1,000,000,000; no default. */
   readonly objectsPerDay: number
   /** Reads every copy and compares its bytes: costs its transfer. Default false. */
   readonly deep?: boolean
