@@ -2,12 +2,14 @@ import { unlessAborted } from '../core/abort.ts'
 import type { Body } from '../core/body.ts'
 import { HoldfastError } from '../core/errors.ts'
 import type { Random } from '../core/ports.ts'
+import type { Run } from '../core/run.ts'
 import type { ListEntry, ObjectInfo, Reader, StoredObject } from '../read/types.ts'
 import type { Settled } from '../journal/settle-contract.ts'
 import type { CheckResult } from '../replicate/check.ts'
 import { adopt } from './adopt.ts'
 import { type Blocked, blockedCalls } from './blocked.ts'
 import { copy } from './copy.ts'
+import { deleteMany, type DeleteManyProgress } from './delete-many.ts'
 import { eventNames, type Events, type HoldfastEvents } from './events.ts'
 import {
   type AdoptOptions,
@@ -25,6 +27,7 @@ import {
   type UntilOptions,
 } from './input/calls.ts'
 import type { InspectOptions } from './input/inspect.ts'
+import type { DeleteManyOptions } from './input/delete-many.ts'
 import { checkKey } from './input/key.ts'
 import type { CallOptions, PutOptions } from './input/put.ts'
 import type { ReconcileOptions } from './input/reconcile.ts'
@@ -57,6 +60,12 @@ export interface Holdfast extends AsyncDisposable {
    * does, without CHECKSUM; with a full stage too it is taken.
    */
   delete(key: string, options?: DeleteOptions): Promise<Receipt>
+  /**
+   * Deletes all keys that begin so, one by one, each as `delete` does. What is put meanwhile may or may not be among them. Iterated, it tells
+   * how far it is, at least once a second. Rejects as `list` and `delete` do, at the first failure, when what was begun has ended: what was deleted until
+   * then is. INVALID, field `key`, at the end where a key cannot be named: the others are deleted then.
+   */
+  deleteMany(options: DeleteManyOptions): Run<DeleteManyProgress, { readonly deleted: number }>
   /**
    * A new write of the same bytes and attributes; `options` replace what they name. Rejects as `get` and `put` do; INVALID, field `from`,
    * rule `absent`, where there is nothing to copy.
@@ -210,7 +219,7 @@ export function holdfast(deps: HoldfastDeps): Holdfast {
     return closed
   }
 
-  return {
+  const store: Holdfast = {
     put: (key, body, options) => begin(() => put(writes, key, body, options)),
     get: (key, options) =>
       begin(async () => {
@@ -224,6 +233,7 @@ export function holdfast(deps: HoldfastDeps): Holdfast {
         return unlessClosing(reader.head(checked, checkCall(options, 'head').signal), () => {})
       }),
     delete: (key, options) => begin(() => remove(writes, key, options)),
+    deleteMany: options => deleteMany(store, options, writes.clock),
     copy: (from, to, options) => begin(() => copy(writes, reader, from, to, options)),
     async *list(options) {
       demandOpen()
@@ -257,6 +267,7 @@ export function holdfast(deps: HoldfastDeps): Holdfast {
     close: async options => close(options),
     [Symbol.asyncDispose]: () => close(),
   }
+  return store
 }
 
 function closedError(): HoldfastError {
