@@ -39,7 +39,7 @@ export function ledger(database: Database, writer: string, bodies: string) {
     "SELECT * FROM writes WHERE key = ? AND state = 'open' AND origin = 'app' ORDER BY version DESC LIMIT 1",
   )
   const openNotBefore = sql<number>(
-    "SELECT count(*) FROM writes WHERE key = ? AND state = 'open' AND version >= ?",
+    "SELECT count(*) FROM writes WHERE key = @key AND state = 'open' AND (version > @version OR (version = @version AND targets & @targets))",
   ).pluck()
   const addWrite = sql(
     `INSERT INTO writes (key, version, kind, origin, state, condition, size, crc32c, md5, attributes, sum, body, file, parts, accepted_at, targets, waiting, blocked, stored)
@@ -139,7 +139,8 @@ export function ledger(database: Database, writer: string, bodies: string) {
           },
         )
       if (write.condition !== undefined) checkLocally(write, newestOpen.get(write.key))
-      if (write.origin === 'repair' && (openNotBefore.get(write.key, write.version) !== 0 || isDeleted(write)))
+      const targets = maskOf(write.providers)
+      if (write.origin === 'repair' && (openNotBefore.get({ ...write, targets }) !== 0 || isDeleted(write)))
         throw new HoldfastError('PRECONDITION', 'the key was written or deleted since', {
           key: write.key,
           reason: 'CONDITION',
@@ -149,7 +150,6 @@ export function ledger(database: Database, writer: string, bodies: string) {
       const version =
         write.version ?? nextVersion((getMeta.get('highest') as string) || undefined, write.stampMs, writer)
       const tentative = write.condition !== undefined
-      const targets = maskOf(write.providers)
       const [primary] = write.providers
       const waiting = tentative && primary !== undefined ? bit(primary) : targets
       const list = write.body.in === 'parts' ? listSum(write.body.parts) : null

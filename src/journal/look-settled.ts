@@ -1,15 +1,19 @@
 import type { Database } from 'better-sqlite3'
+import { bit } from './masks.ts'
 import type { ReplicaRecord, WriteRecord } from './rows.ts'
 import type { AbandonedReplica, BlockedQuery, BlockedReplica, SettleJournal } from './settle-contract.ts'
 import type { Reason } from '../core/errors.ts'
 
-export type LookSettled = Pick<SettleJournal, 'isOpen' | 'blockedReplicas' | 'abandoned' | 'job' | 'jobs'>
+export type LookSettled = Pick<SettleJournal, 'isOpen' | 'isOpenFor' | 'blockedReplicas' | 'abandoned' | 'job' | 'jobs'>
 
 /** What only looks, of what a person settles: as `look`, on the same connection. */
 export function lookSettled(database: Database): LookSettled {
   const sql = <Row>(text: string) => database.prepare<unknown[], Row>(text)
   const openWith = sql<0 | 1>(
     "SELECT EXISTS (SELECT 1 FROM writes WHERE key = ? AND state IN ('open', 'tentative'))",
+  ).pluck()
+  const openFor = sql<0 | 1>(
+    "SELECT EXISTS (SELECT 1 FROM writes WHERE key = ? AND state IN ('open', 'tentative') AND targets & ?)",
   ).pluck()
   // Of what waits only the oldest is looked for, in the order of the due index's own table: by write.
   const blockedSeqs = sql<number>(
@@ -71,6 +75,7 @@ export function lookSettled(database: Database): LookSettled {
 
   return {
     isOpen: key => openWith.get(key) === 1,
+    isOpenFor: (key, provider) => openFor.get(key, bit(provider)) === 1,
     blockedReplicas: query => seqs(query).flatMap(seq => ofWrite(seq, query)),
     abandoned: limit => abandoned.all(limit),
     job: name => job.get(name),

@@ -51,6 +51,15 @@ export function settleCalls({ change, tell: note, looking, now }: SettleCalls): 
       if (settled.kept === 0) await note('retire', provider)
       return settled
     },
+    async include(provider) {
+      let all = 0
+      for (let after: number | undefined = 0; after !== undefined; ) {
+        const some = (await change('include', provider, after, pageSize)) as ReturnType<Book['include']>
+        all += some.included
+        after = some.next
+      }
+      return all
+    },
     saveJob: (name, state) => note('saveJob', name, state, now()),
     filled: provider => note('filled', provider),
     trusted: provider => note('trusted', provider),

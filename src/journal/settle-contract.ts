@@ -5,6 +5,8 @@ import type { Version } from '../core/version.ts'
 export interface SettleJournal {
   /** Whether a write or a repair of the key is not finished. */
   isOpen(key: string): boolean
+  /** The same of those that this provider is among the targets of. */
+  isOpenFor(key: string, provider: number): boolean
   /** Blocked replicas, and those that wait for `owed` providers, oldest write first, from after this position on. All of a write, or none. */
   blockedReplicas(query: BlockedQuery): readonly BlockedReplica[]
   /** Blocked replicas wait again. One that was TOO_OLD is confirmed by this: its age is no reason any more. Answers how many. */
@@ -32,6 +34,8 @@ export interface SettleJournal {
   /** Durable when it resolves. `undefined` forgets it. */
   saveJob(name: string, state: string | undefined): Promise<void>
 
+  /** Every write that is not finished goes to this provider too, also where it was accepted before the provider was there. Answers how many did not. */
+  include(provider: number): Promise<number>
   /** The provider has everything that the others have: said by a backfill, or a complete repair, at its end. */
   filled(provider: number): Promise<void>
   /** The provider's objects may be believed again, although it was away: said by a complete repair at its end. */

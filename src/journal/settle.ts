@@ -55,6 +55,14 @@ export function settleChanges(database: Database) {
     'SELECT max(key) FROM (SELECT key FROM known WHERE key > ? ORDER BY key LIMIT ?)',
   ).pluck()
   const forgetKnown = sql('DELETE FROM known WHERE key > ? AND key <= ? AND provider = ?')
+  const withoutProvider = sql<{ seq: number; state: WriteRecord['state'] }>(
+    `SELECT seq, state FROM writes WHERE seq > @seq AND state IN ('open', 'tentative') AND origin = 'app' AND targets & @bit = 0
+     ORDER BY seq LIMIT @limit`,
+  )
+  const addTarget = sql('UPDATE writes SET targets = targets | ? WHERE seq = ?')
+  const addReplica = sql(
+    "INSERT INTO replicas (seq, provider, state, attempt, not_before) VALUES (?, ?, 'waiting', 0, 0) ON CONFLICT DO NOTHING",
+  )
   const setJob = sql(
     'INSERT INTO jobs VALUES (?, ?, ?) ON CONFLICT DO UPDATE SET state = excluded.state, updated_at = excluded.updated_at',
   )
@@ -168,6 +176,21 @@ export function settleChanges(database: Database) {
         bit: bit(provider),
       })
       sql('DELETE FROM jobs WHERE substr(name, 1, length(@begin)) = @begin').run({ begin: `backfill/${provider}/` })
+    },
+
+    /** A page of the writes that are not finished and were not to go to the provider. Answers the one after which to go on. */
+    include(provider: number, after: number, limit: number): { readonly included: number; readonly next?: number } {
+      const found = withoutProvider.all({ seq: after, bit: bit(provider), limit })
+      for (const { seq, state } of found) {
+        addTarget.run(bit(provider), seq)
+        // A tentative one gets its replicas when it is decided.
+        if (state === 'open') addReplica.run(seq, provider)
+        replicas.recount(seq)
+      }
+      const last = found.at(-1)
+      return last === undefined || found.length < limit
+        ? { included: found.length }
+        : { included: found.length, next: last.seq }
     },
 
     saveJob(name: string, state: string | undefined, now: number): void {
