@@ -25,7 +25,7 @@ export type {
 } from './core/provider.ts'
 export type { Source } from './core/source.ts'
 export { defineConfig, type HoldfastConfig } from './holdfast/config.ts'
-export type { AbandonedWrite, Blocked, BlockedWrite } from './holdfast/blocked.ts'
+export type { AbandonedWrite, Blocked, BlockedWrite, Settled } from './holdfast/blocked.ts'
 export type { DeleteManyProgress } from './holdfast/delete-many.ts'
 export type { HoldfastEvents } from './holdfast/events.ts'
 export type { Holdfast } from './holdfast/holdfast.ts'
@@ -69,7 +69,6 @@ export type {
   UploadPart,
   Uploads,
 } from './holdfast/uploads.ts'
-export type { Settled } from './journal/settle-contract.ts'
 export type { ListEntry, ObjectInfo, StoredObject } from './read/types.ts'
 export type { CheckResult } from './replicate/check.ts'
 export type { Run } from './core/run.ts'

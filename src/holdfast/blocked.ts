@@ -2,7 +2,7 @@ import { invalid, shown, type Reason } from '../core/errors.ts'
 import { suggestion } from '../core/suggest.ts'
 import type { Version } from '../core/version.ts'
 import type { Journal } from '../journal/contract.ts'
-import type { AbandonedReplica, BlockedReplica, Selection, Settled } from '../journal/settle-contract.ts'
+import type { AbandonedReplica, BlockedReplica, Selection } from '../journal/settle-contract.ts'
 import type { Events } from './events.ts'
 import {
   type AbandonOptions,
@@ -38,6 +38,15 @@ export interface Blocked {
   abandoned(): Promise<readonly AbandonedWrite[]>
 }
 
+/** What became of those that were to be given up. One write may count several times: once for each provider. */
+export interface Settled {
+  /** How many were given up. */
+  readonly abandoned: number
+  /** How many were not, since the write would be lost. */
+  readonly kept: number
+}
+
+/** A write that waits for a person, at one provider. */
 export interface BlockedWrite {
   readonly key: string
   readonly version: Version
@@ -56,6 +65,7 @@ export interface BlockedWrite {
   readonly configured: boolean
 }
 
+/** A write that a person gave up, at one provider. */
 export interface AbandonedWrite {
   readonly key: string
   readonly version: Version
@@ -81,7 +91,7 @@ const pageSize = 256
 const mostAbandoned = 10_000
 
 /** As `Blocked.list`; the signal is that of the options, or the store's own end. */
-export async function* listBlocked(
+async function* listBlocked(
   deps: SettleDeps,
   options: unknown,
   closing: AbortSignal,
@@ -100,30 +110,30 @@ export async function* listBlocked(
   }
 }
 
-export async function retry({ journal }: SettleDeps, which: unknown): Promise<number> {
+async function retry({ journal }: SettleDeps, which: unknown): Promise<number> {
   const checked = checkRetry(which, namesOf(journal))
   let all = 0
   for (const selection of selections(journal, checked)) all += await journal.retry(selection)
   return all
 }
 
-export async function abandon(deps: SettleDeps, which: unknown, options: unknown): Promise<Settled> {
+async function abandon(deps: SettleDeps, which: unknown, options: unknown): Promise<Settled> {
   const { why, lastCopy, ...checked } = checkAbandon(which, options, namesOf(deps.journal))
   let [abandoned, kept] = [0, 0]
   for (const selection of selections(deps.journal, checked)) {
-    const settled = await deps.journal.abandon(selection, why, lastCopy, tellOf(deps))
+    const settled = await deps.journal.giveUp(selection, why, lastCopy, tellOf(deps))
     abandoned += settled.abandoned
     kept += settled.kept
   }
   return { abandoned, kept }
 }
 
-export async function abandoned({ journal }: SettleDeps): Promise<readonly AbandonedWrite[]> {
+async function abandoned({ journal }: SettleDeps): Promise<readonly AbandonedWrite[]> {
   return journal.abandoned(mostAbandoned).map(({ at, ...given }) => ({ ...given, at: new Date(at) }))
 }
 
 /** As `Holdfast.retire`. */
-export async function retire(deps: SettleDeps, name: unknown, options: unknown): Promise<Settled> {
+async function retire(deps: SettleDeps, name: unknown, options: unknown): Promise<Settled> {
   const { provider, why } = checkRetire(name, options)
   const providers = [...providersOf(deps.journal, deps.configured).values()]
   const left = providers.filter(({ isConfigured }) => !isConfigured).map(({ row }) => row)

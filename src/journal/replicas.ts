@@ -3,7 +3,7 @@ import type { Reason } from '../core/errors.ts'
 import type { ReplicaRow } from './contract.ts'
 import { bit } from './masks.ts'
 
-export interface ReplicaMove {
+interface ReplicaMove {
   readonly state: ReplicaRow['state']
   /** As it is, where it is not given. */
   readonly attempt?: number

@@ -42,8 +42,8 @@ export function settleCalls({ change, tell: note, looking, now }: SettleCalls): 
         some = (await change('retry', which, pageSize)) as number
       return all
     },
-    abandon: (which, why, lastCopy, tell) =>
-      page(after => change('abandon', which, why, lastCopy, after, pageSize, now()), tell),
+    giveUp: (which, why, lastCopy, tell) =>
+      page(after => change('giveUp', which, why, lastCopy, after, pageSize, now()), tell),
     async retire(provider, why, tell) {
       const settled = await page(after => change('retireReplicas', provider, why, after, pageSize, now()), tell)
       for (let after: unknown = ''; after !== undefined; )

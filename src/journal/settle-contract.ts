@@ -16,7 +16,7 @@ export interface SettleJournal {
    * could have got the write is given up only with `lastCopy`: then nothing of the write is left. A copy on its way to a provider that lost it
    * is never the last. `tell` is called after each commit; so it is by `retire`.
    */
-  abandon(which: Selection, why: string, lastCopy: boolean, tell: (given: AbandonedReplica) => void): Promise<Settled>
+  giveUp(which: Selection, why: string, lastCopy: boolean, tell: (given: AbandonedReplica) => void): Promise<Settled>
   /**
    * A provider that left the options for good: all that it is owed, looks included, is abandoned, and it is listed no more. Writes that no other
    * provider has or could get are kept (`kept`), and the provider with them: they are on local disk, so write them anew for those that are there
@@ -44,9 +44,11 @@ export interface SettleJournal {
   stale(provider: number): Promise<void>
 }
 
-/** How many replicas were given up, and how many were not, since the write would be lost. */
+/** What became of those that were to be given up. One write may count several times: once for each provider. */
 export interface Settled {
+  /** How many were given up. */
   readonly abandoned: number
+  /** How many were not, since the write would be lost. */
   readonly kept: number
 }
 

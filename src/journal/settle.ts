@@ -42,7 +42,7 @@ export function settleChanges(database: Database) {
     'SELECT * FROM replicas WHERE provider = @provider AND seq > @seq ORDER BY seq LIMIT @limit',
   )
   const confirm = sql('UPDATE replicas SET confirmed = 1 WHERE seq = ? AND provider = ?')
-  const giveUp = sql("UPDATE replicas SET state = 'abandoned', not_before = 0 WHERE seq = ? AND provider = ?")
+  const setAbandoned = sql("UPDATE replicas SET state = 'abandoned', not_before = 0 WHERE seq = ? AND provider = ?")
   const drop = sql('DELETE FROM replicas WHERE seq = ? AND provider = ?')
   const getWrite = sql<WriteRecord>('SELECT * FROM writes WHERE seq = ?')
   const nameOf = sql<string>('SELECT name FROM providers WHERE id = ?').pluck()
@@ -92,7 +92,7 @@ export function settleChanges(database: Database) {
       .every(other => other.provider === provider || other.state === 'abandoned' || other.state === 'superseded')
     // What a provider lost was read from another one. Of a tentative write nothing was promised.
     if (isLast && !mayLose && write.state === 'open' && write.origin === 'app') return undefined
-    giveUp.run(seq, provider)
+    setAbandoned.run(seq, provider)
     if (write.state === 'tentative') {
       const outcome = replica.attempt > 0 || replica.state === 'sending' ? 'unknown' : 'rejected'
       refuse(write, { code: 'UNAVAILABLE', message: `it was given up: ${why}`, outcome }, now)
@@ -144,7 +144,7 @@ export function settleChanges(database: Database) {
       return found.length
     },
 
-    abandon(which: Selection, why: string, lastCopy: boolean, after: Place, limit: number, now: number): SettledSome {
+    giveUp(which: Selection, why: string, lastCopy: boolean, after: Place, limit: number, now: number): SettledSome {
       return abandonAll(chosen(which, after, limit), limit, replica => abandonOne(replica, why, lastCopy, now))
     },
 

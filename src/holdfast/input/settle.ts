@@ -4,14 +4,17 @@ import { checkSignal, flag, oneOf, take } from './take.ts'
 
 /** Which blocked writes are meant: all that are given have to fit. Nothing given: all. */
 export interface BlockedSelection {
+  /** Default: any. */
   readonly key?: string
-  /** A provider's name; also of one that left the options. */
+  /** A provider's name; also of one that left the options. Default: any. */
   readonly provider?: string
+  /** Why it is blocked, or its provider is. Default: any. */
   readonly reason?: Reason
 }
 
 /** Of `blocked.list`. */
 export interface BlockedListOptions extends BlockedSelection {
+  /** Ends the listing, with its reason. */
   readonly signal?: AbortSignal
 }
 
