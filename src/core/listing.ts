@@ -5,9 +5,12 @@ import type { ListRequest, Provider, RemoteEntry } from './provider.ts'
 /** What a listing says of one key. */
 export type ListedObject = Extract<RemoteEntry, { readonly type: 'object' }>
 
-/** A listing that is being read. `undefined`: its end. Leave its scope, or its end is waited for by nobody. */
+/** A listing that is being read. Leaving its scope lets go of its connection. */
 export interface Entries extends AsyncDisposable {
+  /** `undefined`: its end. */
   next(): Promise<RemoteEntry | undefined>
+  /** Puts up to so many more at the end of `into`; fewer only at the end, or where it rejects. For who reads very many. */
+  read(into: RemoteEntry[], most: number): Promise<void>
 }
 
 /** After everything that Holdfast keeps under its prefix: those names begin with small letters. */
@@ -21,21 +24,36 @@ export function visibleEntries(provider: Provider, request: ListRequest, signal:
   let items = provider.list(request, signal)[Symbol.asyncIterator]()
   let last: string | undefined
 
+  /** Whether this entry is to be seen; the listing is in order so far. */
+  function isVisible(entry: RemoteEntry): boolean {
+    const name = nameOf(entry)
+    if (last !== undefined && compareKeys(name, last) <= 0) throw unordered(provider, last, name)
+    last = name
+    return !name.startsWith(reservedPrefix)
+  }
+
+  /** There may be more markers than objects: they are not paged through. False: nothing else was asked for. */
+  async function jump(): Promise<boolean> {
+    await items.return?.()
+    if (request.prefix.startsWith(reservedPrefix)) return false
+    const rest = provider.list({ ...request, startAfter: later(request.startAfter, afterReserved) }, signal)
+    items = rest[Symbol.asyncIterator]()
+    return true
+  }
+
   return {
     async next() {
-      while (true) {
+      const one: RemoteEntry[] = []
+      await this.read(one, 1)
+      return one[0]
+    },
+    async read(into, most) {
+      const enough = into.length + most
+      while (into.length < enough) {
         const step = await items.next()
-        if (step.done === true) return undefined
-        const name = nameOf(step.value)
-        if (last !== undefined && compareKeys(name, last) <= 0) throw unordered(provider, last, name)
-        last = name
-        if (!name.startsWith(reservedPrefix)) return step.value
-        if (step.value.type === 'prefix') continue
-        // There may be more markers than objects: they are not paged through.
-        await items.return?.()
-        if (request.prefix.startsWith(reservedPrefix)) return undefined
-        const rest = provider.list({ ...request, startAfter: later(request.startAfter, afterReserved) }, signal)
-        items = rest[Symbol.asyncIterator]()
+        if (step.done === true) return
+        if (isVisible(step.value)) into.push(step.value)
+        else if (step.value.type === 'object' && !(await jump())) return
       }
     },
     async [Symbol.asyncDispose]() {

@@ -44,12 +44,20 @@ function agreesWithOne(entry: ListedObject, entries: readonly (ListedObject | un
 
 function agree(a: ListedObject, b: ListedObject): boolean {
   if (a.size !== b.size) return false
+  if ((a.entry === undefined || b.entry === undefined) && isPlainlySame(a, b)) return true
   const [x, y] = [attestedOf(a), attestedOf(b)]
   if (contradict(x, y)) return false
   if (a.entry === undefined || b.entry === undefined) return share(x, y) || share(withEntry(a, x), withEntry(b, y))
   // Of two entries that are the same text, both count or neither does, as far as what the providers attest allows.
   if (a.entry !== b.entry) return false
   return entryThatCounts(a, a.entry) !== undefined && (share(x, y) || entryThatCounts(b, b.entry) !== undefined)
+}
+
+/** The common case, at little cost: both say the same MD5, as an ETag or as such, and nothing else that is not the same. */
+function isPlainlySame(a: ListedObject, b: ListedObject): boolean {
+  const md5 = a.attested.md5 ?? a.etag
+  if (md5 === undefined || md5 !== (b.attested.md5 ?? b.etag) || !plain.test(md5)) return false
+  return a.attested.crc32c === b.attested.crc32c || a.attested.crc32c === undefined || b.attested.crc32c === undefined
 }
 
 /** Of the whole body. `etag`: as S3 would say it, of parts too. */

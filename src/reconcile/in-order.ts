@@ -7,7 +7,8 @@ interface Pending<T> {
 }
 
 export interface InOrder<Row, T> {
-  readonly rows: { next(): Promise<Row | undefined> }
+  /** Some at a time. */
+  readonly rows: { next(): Promise<readonly Row[] | undefined> }
   /** What there is to do for a row; nothing for most. It may begin before what was begun earlier has ended. */
   readonly work: (row: Row) => Promise<T | undefined> | undefined
   /** Everything up to this key is settled, what came of it was taken. Awaited where it answers a promise. */
@@ -29,16 +30,17 @@ export async function* inOrder<Row extends { readonly key: string }, T>(
   const queue: Pending<T>[] = []
 
   try {
-    for (let row = await rows.next(); row !== undefined; row = await rows.next()) {
-      const outcome = work(row)
-      const last = queue.at(-1)
-      if (outcome !== undefined) queue.push(pending(row.key, outcome))
-      else if (last !== undefined) last.upTo = row.key
-      else {
-        const saving = settled(row.key)
-        if (saving !== undefined) await saving
+    for (let part = await rows.next(); part !== undefined; part = await rows.next()) {
+      let passed: string | undefined
+      for (const row of part) {
+        const outcome = work(row)
+        const last = queue.at(-1)
+        if (outcome !== undefined) queue.push(pending(row.key, outcome))
+        else if (last !== undefined) last.upTo = row.key
+        else passed = row.key
+        while (queue[0]?.isDone === true || queue.length >= most) yield* first()
       }
-      while (queue[0]?.isDone === true || queue.length >= most) yield* first()
+      if (queue.length === 0 && passed !== undefined) await settled(passed)
     }
     while (queue.length > 0) yield* first()
   } finally {

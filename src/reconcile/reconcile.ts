@@ -90,8 +90,8 @@ export async function* reconcile(
     if (counting.guard !== undefined) throw stopped(counting.guard)
     const seen = emptySurvey(sides.length)
     await using rows: Rows = list()
-    for (let row = await rows.next(); row !== undefined; row = await rows.next()) {
-      count(seen, row, journal.isOpen)
+    for (let part = await rows.next(); part !== undefined; part = await rows.next()) {
+      for (const row of part) count(seen, row, journal.isOpen)
       counting.surveyed = seen.keys
     }
     counting.guard = surveyFinding(seen, sides, terms.guard)

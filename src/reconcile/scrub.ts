@@ -117,13 +117,14 @@ async function someKeys(
 /** The next keys of all listings, which are let go of before anything is asked: what takes hours keeps no listing open. */
 async function page(sides: readonly Side[], after: string, most: number, clock: Clock, signal: AbortSignal) {
   const providers = sides.map(({ provider }) => provider)
-  await using listing = joined(providers, { prefix: '', startAfter: after }, clock, signal)
+  await using listing = joined(providers, { prefix: '', startAfter: after }, clock, signal, most)
   const rows: Row[] = []
-  for (let row = await listing.next(); row !== undefined; row = await listing.next()) {
-    rows.push(row)
-    if (rows.length === most) break
+  while (rows.length < most) {
+    const part = await listing.next()
+    if (part === undefined) break
+    rows.push(...part)
   }
-  return rows
+  return rows.slice(0, most)
 }
 
 function after(

@@ -145,7 +145,9 @@ test('two objects that claim to be the same write and are not settle nothing', a
   await plant(s.first.inner, 'twice', { body: 'one', version: same })
   await plant(s.second.inner, 'twice', { body: 'two', version: same })
   const { drift } = await reconciled(s.store, { repair: true })
-  expect(drift).toMatchObject([{ kind: 'different', repair: 'impossible', why: expect.stringContaining('same version') }])
+  expect(drift).toMatchObject([
+    { kind: 'different', repair: 'impossible', why: expect.stringContaining('same version') },
+  ])
   expect([await textAt(s.first, 'twice'), await textAt(s.second, 'twice')]).toEqual(['one', 'two'])
 })
 
@@ -186,7 +188,9 @@ test('I17: under foreign: report a foreign object is reported and stays where it
   await filled(s.store, ['kept'])
   await plant(s.second.inner, 'photo', { body: 'of others' })
   const { drift, counters } = await reconciled(s.store, { repair: true })
-  expect(drift).toMatchObject([{ kind: 'foreign', key: 'photo', repair: 'none', why: expect.stringContaining('report') }])
+  expect(drift).toMatchObject([
+    { kind: 'foreign', key: 'photo', repair: 'none', why: expect.stringContaining('report') },
+  ])
   expect(counters).toMatchObject({ foreign: 1, queued: 0 })
   expect(await textAt(s.first, 'photo')).toBeUndefined()
 })
@@ -229,9 +233,7 @@ test('I27: a key that a provider cannot be asked for is unknown, and not repaire
   await using s = await scene()
   await filled(s.store, ['a', 'b'])
   await lose(s.second.inner, 'a')
-  s.second.faults.rules = [
-    { on: 'head', key: 'a', fault: { kind: 'fail', code: 'DENIED', reason: 'FORBIDDEN' } },
-  ]
+  s.second.faults.rules = [{ on: 'head', key: 'a', fault: { kind: 'fail', code: 'DENIED', reason: 'FORBIDDEN' } }]
   const { drift, counters } = await reconciled(s.store, { repair: true })
   expect(drift).toMatchObject([
     { kind: 'missing', key: 'a', repair: 'impossible', version: undefined, providers: [{}, { has: 'unknown' }] },

@@ -44,10 +44,7 @@ export async function scene(options: Partial<HoldfastOptions> & { readonly count
   const places = names.map(name => place(`${name}-${String(++made)}`))
   const directory = await testDirectory()
   const [first, second, ...others] = places as [Place, Place, ...Place[]]
-  const store = await directory.open(
-    [first.provider, second.provider, ...others.map(({ provider }) => provider)],
-    more,
-  )
+  const store = await directory.open([first.provider, second.provider, ...others.map(({ provider }) => provider)], more)
   await attended(store)
   for (const { faults } of places) faults.calls = []
   return { directory, store, places, first, second, [Symbol.asyncDispose]: () => directory[Symbol.asyncDispose]() }
