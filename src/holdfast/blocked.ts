@@ -2,6 +2,7 @@ import { invalid, shown, type Reason } from '../core/errors.ts'
 import { suggestion } from '../core/suggest.ts'
 import type { Version } from '../core/version.ts'
 import type { Journal } from '../journal/contract.ts'
+import { bit } from '../journal/masks.ts'
 import type { AbandonedReplica, BlockedReplica, Selection } from '../journal/settle-contract.ts'
 import type { Events } from './events.ts'
 import {
@@ -185,8 +186,12 @@ function pageOf(
   { key, provider, reason }: CheckedSelection,
   after: number,
 ): readonly BlockedReplica[] {
-  const stuck = [...providers].filter(([, each]) => blockOf(each) !== undefined)
-  const owed = stuck.filter(([, each]) => reason === undefined || blockOf(each)?.reason === reason).map(([id]) => id)
+  const waiting = journal.counts().groups.reduce((mask, group) => mask | group.waiting, 0)
+  const owed = [...providers].flatMap(([id, each]) => {
+    const block = blockOf(each)
+    const isMeant = block !== undefined && (reason === undefined || block.reason === reason)
+    return isMeant && (waiting & bit(id)) !== 0 ? [id] : []
+  })
   const query = { after, limit: pageSize, owed, ...(key === undefined ? {} : { key }) }
   const found = (provider === undefined ? [undefined] : idsOf(journal, provider)).map(id =>
     journal.blockedReplicas({

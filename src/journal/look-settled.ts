@@ -1,5 +1,6 @@
 import type { Database } from 'better-sqlite3'
 import { bit } from './masks.ts'
+import { maskOf } from './masks.ts'
 import type { ReplicaRecord, WriteRecord } from './rows.ts'
 import type { AbandonedReplica, BlockedQuery, BlockedReplica, SettleJournal } from './settle-contract.ts'
 import type { Reason } from '../core/errors.ts'
@@ -15,18 +16,22 @@ export function lookSettled(database: Database): LookSettled {
   const openFor = sql<0 | 1>(
     "SELECT EXISTS (SELECT 1 FROM writes WHERE key = ? AND state IN ('open', 'tentative') AND targets & ?)",
   ).pluck()
-  // Of what waits only the oldest is looked for, in the order of the due index's own table: by write.
   const blockedSeqs = sql<number>(
     `SELECT DISTINCT seq FROM replicas INDEXED BY replicas_blocked_by_write WHERE state = 'blocked' AND seq > @after
      AND (@provider IS NULL OR provider = @provider) AND (@reason IS NULL OR reason = @reason) ORDER BY seq LIMIT @limit`,
   ).pluck()
-  const owedSeqs = sql<number>(
-    "SELECT seq FROM replicas WHERE seq > ? AND provider = ? AND state = 'waiting' ORDER BY seq LIMIT ?",
+  // In order of the table itself, which the pluses keep SQLite to: by the index of what is due it would sort the whole backlog for each page.
+  const stuckSeqs = sql<number>(
+    `SELECT DISTINCT seq FROM replicas WHERE seq > @after AND (@provider IS NULL OR +provider = @provider)
+     AND ((+state = 'blocked' AND (@reason IS NULL OR +reason = @reason)) OR (+state = 'waiting' AND (1 << (provider - 1)) & @owed != 0))
+     ORDER BY seq LIMIT @limit`,
   ).pluck()
   const seqsOfKey = sql<number>(
     "SELECT seq FROM writes WHERE key = ? AND seq > ? AND state IN ('open', 'tentative') ORDER BY seq",
   ).pluck()
-  const writeOf = sql<WriteRecord>('SELECT * FROM writes WHERE seq = ?')
+  const writeOf = sql<Pick<WriteRecord, 'key' | 'version' | 'kind' | 'origin' | 'size' | 'accepted_at'>>(
+    'SELECT key, version, kind, origin, size, accepted_at FROM writes WHERE seq = ?',
+  )
   const replicasOf = sql<ReplicaRecord>('SELECT * FROM replicas WHERE seq = ? ORDER BY provider')
   const abandoned = sql<AbandonedReplica>(
     'SELECT key, version, kind, provider, reason, why, at FROM abandoned ORDER BY id DESC LIMIT ?',
@@ -38,9 +43,8 @@ export function lookSettled(database: Database): LookSettled {
 
   const seqs = ({ after, limit, owed, provider, reason, key }: BlockedQuery): number[] => {
     if (key !== undefined) return seqsOfKey.all(key, after)
-    const found = blockedSeqs.all({ after, limit, provider: provider ?? null, reason: reason ?? null })
-    for (const id of owed) if (provider === undefined || provider === id) found.push(...owedSeqs.all(after, id, limit))
-    return [...new Set(found)].sort((a, b) => a - b).slice(0, limit)
+    const asked = { after, limit, provider: provider ?? null, reason: reason ?? null }
+    return owed.length === 0 ? blockedSeqs.all(asked) : stuckSeqs.all({ ...asked, owed: maskOf(owed) })
   }
 
   const ofWrite = (seq: number, { owed, provider, reason }: BlockedQuery): BlockedReplica[] => {

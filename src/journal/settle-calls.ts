@@ -3,8 +3,8 @@ import type { Book } from './protocol.ts'
 import type { Place, SettledSome } from './settle.ts'
 import type { AbandonedReplica, Settled, SettleJournal } from './settle-contract.ts'
 
-/** Replicas that are settled in one transaction: a few milliseconds, which a put may have to wait. */
-const pageSize = 500
+/** Replicas that are settled in one transaction: some ten milliseconds, which a put may have to wait. */
+const pageSize = 200
 /** Keys looked through in one transaction. */
 const keysAtOnce = 10_000
 

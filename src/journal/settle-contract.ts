@@ -57,7 +57,7 @@ export interface BlockedQuery {
   readonly after: number
   /** Writes, not replicas. */
   readonly limit: number
-  /** Providers to which nothing goes now: what waits for them is asked for too, whatever `reason` is. */
+  /** Providers to which nothing goes now, but something waits: it is asked for too, whatever `reason` is. */
   readonly owed: readonly number[]
   readonly provider?: number
   readonly reason?: Reason

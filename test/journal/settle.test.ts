@@ -323,3 +323,29 @@ test('a key is open while a write or a repair of it is not finished', async () =
   await lease.overtaken(seq, 'f'.repeat(32))
   expect(journal.isOpen('k')).toBe(false)
 })
+
+test('settling that ends in the middle leaves each write settled or as it was, and goes on when it is asked for again (I9)', async () => {
+  await using at = await scene()
+  const journal = await at.journal()
+  const lease = await leased(journal)
+  const seqs = await Promise.all(
+    Array.from({ length: 600 }, async (_, i) => (await journal.accept(write(`k${i}`))).seq),
+  )
+  await Promise.all(seqs.map(seq => lease.block(seq, 2, 'REFUSED', 'no')))
+  let told = 0
+  const closing: Promise<void>[] = []
+  const interrupted = journal.giveUp({}, 'why', false, () => {
+    told++
+    closing.push(journal.close())
+  })
+  await expect(interrupted).rejects.toMatchObject({ code: 'CLOSED' })
+  await Promise.all(closing)
+  const again = await at.journal(['a'])
+  const counts = again.counts()
+  expect(counts.abandoned).toBe(told)
+  expect(told).toBeLessThan(600)
+  expect(sum(counts)).toEqual({ accepted: 600, is: 600 })
+  expect(await again.retire(2, 'why', silent)).toEqual({ abandoned: 600 - told, kept: 0 })
+  expect(sum(again.counts())).toEqual({ accepted: 600, is: 600 })
+  expect(again.counts().groups).toMatchObject([{ waiting: 1, blocked: 0, writes: 600 }])
+})
