@@ -20,7 +20,7 @@ export interface Bar {
 /** Bars on a terminal; elsewhere a line at an interval, and one at the end; with `--json` the same as lines of JSON. All on stderr. */
 export interface Progress extends Disposable {
   show(bars: readonly Bar[]): void
-  /** Takes the bars off the terminal, so that a line can be written; the next `show` draws them again. */
+  /** Takes the bars off the terminal, so that a line can be written; the next `show` draws them again. Nothing is said at the end without one. */
   clear(): void
 }
 
@@ -71,7 +71,7 @@ export function progress(io: Io, say: Say, everySeconds: number | undefined): Pr
     },
     clear() {
       clear()
-      isShown = false
+      isShown = true
     },
     [Symbol.dispose]() {
       if (!isShown && last.length > 0 && !(io.signal.reason instanceof Interrupted)) print()

@@ -58,11 +58,12 @@ export async function openStore({ io, sources, say }: Context, how: OpenHow): Pr
     await drop()
     throw error
   })
-  if (how.run === 'here') tellWhoReplicates(store, say)
+  const stopTelling = how.run === 'here' ? tellWhoReplicates(store, say) : () => {}
   return {
     store,
     options,
     async [Symbol.asyncDispose]() {
+      stopTelling()
       await store.close()
       await drop()
     },
@@ -82,19 +83,21 @@ async function open(options: HoldfastOptions, { from }: Config): Promise<Holdfas
 /** Long enough for a lease that nobody has to be taken. */
 const leaseMs = 700
 
-/** Says, once, when it is another process that does the work; and when this one takes over. */
-function tellWhoReplicates(store: Holdfast, say: Say): void {
-  let isHeld = false
+/** Says, once, when it is another process that does the work; and when this one takes over. Answers what ends the watching. */
+function tellWhoReplicates(store: Holdfast, say: Say): () => void {
   let isTold = false
-  store.on('lease', ({ held }) => {
-    if (held && isTold && !isHeld) say.note('the other process is gone: this one replicates from now on')
-    isHeld = held
-  })
-  setTimeout(() => {
-    if (isHeld) return
+  const late = setTimeout(() => {
     isTold = true
     say.note(
       'another process replicates this directory: it does the work, this one watches and takes over when it ends',
     )
   }, leaseMs).unref()
+  const stopListening = store.on('lease', ({ held }) => {
+    clearTimeout(late)
+    if (held && isTold) say.note('the other process is gone: this one replicates from now on')
+  })
+  return () => {
+    clearTimeout(late)
+    stopListening()
+  }
 }

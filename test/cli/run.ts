@@ -161,9 +161,13 @@ async function onTerminal(
     stdio: ['pipe', 'pipe', 'inherit'],
   })
   let text = ''
+  let unasked = keys
   child.stdout.setEncoding('utf8').on('data', (more: string) => {
     text += more
-    if (keys !== undefined && /\[y\/N\] $/.test(text)) child.stdin.write(keys)
+    if (unasked !== undefined && text.includes('[y/N]')) {
+      child.stdin.write(unasked)
+      unasked = undefined
+    }
   })
   const code = await new Promise<number>(resolve => child.once('close', status => resolve(status ?? -1)))
   return { code, screen: screenOf(text) }

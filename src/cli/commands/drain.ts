@@ -49,9 +49,12 @@ export async function drained(
   const over = new AbortController()
   const waiting = store.drain({ until, signal }).finally(() => over.abort())
   using shown = progress(io, say, every)
-  const watching = watch(store, until, bars => shown.show(bars), over.signal)
+  const most = new Map<string, number>()
+  const look = async () => shown.show(barsOf(await store.status(), until, most))
+  const watching = watch(look, over.signal)
   try {
     await waiting
+    await look()
   } catch (error) {
     if (late?.aborted !== true || io.signal.aborted) throw error
     const { pending, held } = await store.status()
@@ -67,16 +70,10 @@ export async function drained(
 
 const lookMs = 200
 
-async function watch(
-  store: Holdfast,
-  until: 'stored' | 'verified',
-  show: (bars: readonly Bar[]) => void,
-  signal: AbortSignal,
-): Promise<void> {
-  const most = new Map<string, number>()
+async function watch(look: () => Promise<void>, signal: AbortSignal): Promise<void> {
   try {
     while (!signal.aborted) {
-      show(barsOf(await store.status(), until, most))
+      await look()
       await sleep(lookMs, undefined, { signal })
     }
   } catch (error) {

@@ -158,7 +158,9 @@ function remainder(counters: ReconcileCounters, isRepair: boolean): string {
   const parts: string[] = []
   const differences = differencesOf(counters)
   if (!isRepair && differences > 0)
-    parts.push(`${counted(differences, 'key')} differ; \`holdfast reconcile --repair\` makes them equal`)
+    parts.push(
+      `${counted(differences, 'difference')} found; \`holdfast reconcile --repair\` settles what can be settled`,
+    )
   if (isRepair && impossible > 0) parts.push(`${counted(impossible, 'difference')} cannot be repaired`)
   if (unknown > 0) parts.push(`${counted(unknown, 'key')} could not be asked for at every provider`)
   return parts.join('; ')
