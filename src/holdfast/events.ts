@@ -36,6 +36,7 @@ export const eventNames: readonly (keyof HoldfastEvents)[] = [
   'stale-provider',
   'lease',
   'failover',
+  'hedge',
   'corrupt',
   'stale',
   'partial',

@@ -1,5 +1,5 @@
 import { isAbsolute, parse, resolve } from 'node:path'
-import { HoldfastError, invalid, shown } from '../core/errors.ts'
+import { invalid, shown } from '../core/errors.ts'
 import type { Provider } from '../core/provider.ts'
 import { longestTimerMs } from './input/calls.ts'
 import { checkProvider, demandApart, demandOutside } from './input/providers.ts'
@@ -71,7 +71,10 @@ export interface ReadOptions {
   readonly absence?: 'reachable' | 'all'
   /** Serve the released local copy, marked stale, when no provider answers. Default false. */
   readonly allowStale?: boolean
-  /** Default false. true: UNSUPPORTED in this version. */
+  /**
+   * Where the provider that is asked is slower than 95 % of its own recent answers, the next one is asked too, and the first answer that may be believed is served. At
+   * most one read in ten costs a second request for it. Default false.
+   */
   readonly hedge?: boolean
 }
 
@@ -110,7 +113,7 @@ export interface CheckedOptions {
   readonly keys: 'strict' | 'encode'
   readonly tombstoneDays: number
   readonly foreign: 'adopt' | 'report'
-  readonly reads: Required<Omit<ReadOptions, 'hedge'>>
+  readonly reads: Required<ReadOptions>
   readonly replication: {
     readonly run: 'here' | 'external'
     readonly concurrency: number
@@ -162,7 +165,7 @@ const dayMs = 86_400_000
 /**
  * Looks at the options alone: no disk, no network. INVALID, field the option (`reads.idleMs` for one inside another): rule `type`,
  * `missing`, `unknown` (with a suggestion), `value`, `range`; of `directory` also `relative`, `root`, `unicode`, `overlap` (with the root
- * of a provider); of providers also `duplicate`, `overlap`, `name`. UNSUPPORTED for what a later version brings. TypeError where the options are no object, or what
+ * of a provider); of providers also `duplicate`, `overlap`, `name`. TypeError where the options are no object, or what
  * should be a provider is none.
  */
 export function checkOptions(options: unknown): CheckedOptions {
@@ -201,12 +204,12 @@ export function atLeast(disk: 'durable' | 'ephemeral', ack: AckLevel): AckLevel 
 
 function checkReads(options: unknown): CheckedOptions['reads'] {
   const { firstByteMs, idleMs, absence, allowStale, hedge } = takeInner('reads', options, readNames)
-  demandNow('reads.hedge', !flag('reads.hedge', hedge, false))
   return {
     firstByteMs: wholeOr('reads.firstByteMs', firstByteMs, 1, longestTimerMs, 2000),
     idleMs: wholeOr('reads.idleMs', idleMs, 1, longestTimerMs, 15_000),
     absence: oneOf('reads.absence', absence, ['reachable', 'all'], 'reachable'),
     allowStale: flag('reads.allowStale', allowStale, false),
+    hedge: flag('reads.hedge', hedge, false),
   }
 }
 
@@ -305,10 +308,4 @@ function listed(value: unknown): unknown[] | undefined {
 
 function wholeOr(field: string, value: unknown, least: number, most: number, otherwise: number): number {
   return value === undefined ? otherwise : whole(field, value, least, most)
-}
-
-function demandNow(field: string, supported: boolean): void {
-  if (supported) return
-  const text = `this version of Holdfast does not bring ${field} yet; leave it out`
-  throw new HoldfastError('UNSUPPORTED', text, { field, rule: 'later', outcome: 'rejected' })
 }

@@ -9,7 +9,7 @@ import { asError } from './enter.ts'
 import { infoOfLocal, infoOfRemote } from './info.ts'
 import { checkOf, corrupt, type Pin, pinOfLocal, pinOfRemote } from './pin.ts'
 import { pastTheEnd } from './range.ts'
-import { type Answer, type Question, search } from './search.ts'
+import { type Answer, type Question, search, type SearchDeps } from './search.ts'
 import { bytesStretch, localStretch, openRemote, type Stretch } from './stretch.ts'
 import type { ObjectInfo, ReadDeps, ReadProvider, StoredObject } from './types.ts'
 
@@ -32,14 +32,14 @@ type Ready =
   | { readonly is: 'past-the-end'; readonly size: number }
 
 export async function get(
-  deps: ReadDeps,
+  deps: SearchDeps,
   key: string,
   view: KeyView,
   range: ByteRange | undefined,
   signal: AbortSignal,
 ): Promise<StoredObject | undefined> {
   const question: Question<Ready> = {
-    remote: (at, patienceMs) => askRemote(deps, key, at, range, patienceMs, signal),
+    remote: (at, patienceMs, asked) => askRemote(deps, key, at, range, patienceMs, asked),
     local: held => readLocal(deps, key, held, range, signal),
     drop(ready) {
       if (ready.is === 'body') ready.stretch.left()

@@ -3,12 +3,12 @@ import { withLimits } from '../core/guard.ts'
 import type { KeyView } from '../journal/contract.ts'
 import { asError, enter } from './enter.ts'
 import { infoOfLocal, infoOfRemote } from './info.ts'
-import { type Answer, search } from './search.ts'
+import { type Answer, search, type SearchDeps } from './search.ts'
 import type { ObjectInfo, ReadDeps, ReadProvider } from './types.ts'
 
 /** What `get` would say of the object, by the same rules. */
 export async function head(
-  deps: ReadDeps,
+  deps: SearchDeps,
   key: string,
   view: KeyView,
   signal: AbortSignal,
@@ -18,7 +18,7 @@ export async function head(
     key,
     view,
     {
-      remote: (at, patienceMs) => askRemote(deps, key, at, patienceMs, signal),
+      remote: (at, patienceMs, asked) => askRemote(deps, key, at, patienceMs, asked),
       local: async held => infoOfLocal(key, held),
       drop: () => {},
     },

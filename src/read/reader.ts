@@ -2,6 +2,7 @@ import { guardProvider } from '../core/guarded.ts'
 import type { KeyView } from '../journal/contract.ts'
 import { get } from './get.ts'
 import { head } from './head.ts'
+import { createHedges } from './hedge.ts'
 import { list } from './list.ts'
 import type { ReadDeps, Reader } from './types.ts'
 
@@ -14,7 +15,7 @@ export function createReader(given: ReadDeps): Reader {
   const { clock, options } = given
   const limits = { clock, idleMs: options.idleMs, deadlineMs: Number.POSITIVE_INFINITY, minBytesPerSecond }
   const providers = given.providers.map(each => ({ ...each, provider: guardProvider(each.provider, limits) }))
-  const deps = { ...given, providers }
+  const deps = { ...given, providers, hedges: options.hedge ? createHedges(options.firstByteMs) : undefined }
   return {
     get: (key, range, signal = noSignal()) => steadily(deps, key, signal, view => get(deps, key, view, range, signal)),
     head: (key, signal = noSignal()) => steadily(deps, key, signal, view => head(deps, key, view, signal)),

@@ -2,15 +2,16 @@ import { HoldfastError } from '../core/errors.ts'
 import type { RemoteObject } from '../core/provider.ts'
 import { maxClockLeadMs, type Version, versionTime } from '../core/version.ts'
 import type { CachedBody, KeyView, WriteRow } from '../journal/contract.ts'
-import { knowledgeOf, type Place } from './knowledge.ts'
+import { type Asking, asking, besides, type Hedges, isLate, type Outcome, type RemotePlace } from './hedge.ts'
+import { knowledgeOf } from './knowledge.ts'
 import { markersOf } from './marker.ts'
 import { nobody } from './nobody.ts'
 import type { ReadDeps, ReadProvider } from './types.ts'
 
 /** What is wanted of a key: its body, or only what is said of it. Rejections are HoldfastErrors, or the reason of the signal. */
 export interface Question<T> {
-  /** `undefined`: it proved that there is none. */
-  remote(at: ReadProvider, patienceMs: number): Promise<Answer<T> | undefined>
+  /** `undefined`: it proved that there is none. The signal is that of the value too, as long as it is used. */
+  remote(at: ReadProvider, patienceMs: number, signal: AbortSignal): Promise<Answer<T> | undefined>
   local(held: WriteRow | CachedBody): Promise<T>
   /** The answer is not used: lets go of its connection. */
   drop(value: T): void
@@ -27,7 +28,11 @@ export interface Hit<T> {
   readonly stale: boolean
 }
 
-type RemotePlace = Place & { readonly is: 'provider' }
+/** What a search stands on. */
+export interface SearchDeps extends ReadDeps {
+  /** `undefined`: one is asked at a time. */
+  readonly hedges: Hedges | undefined
+}
 
 /** Found, but older than what this directory knows of. */
 interface Older<T> {
@@ -40,17 +45,18 @@ interface Older<T> {
  * Asks one after the other until somebody may be believed. `undefined`: the key is absent, by the rule of `Reader.get`.
  *
  * Whoever is slower than `firstByteMs` is left for the next, and asked again with more patience only when nobody else could tell. What is
- * found at one while another answered 404 is served only after a look at the other's delete marker. What only one has that was away for longer
+ * found at one while another answered 404 is served only after a look at the other's delete marker. With hedges, one that is slow is not left yet when the next is
+ * asked too: what that one has is served as if the slow one had been left, what it lacks or fails with waits for its turn. What only one has that was away for longer
  * than markers live is not served.
  */
 export async function search<T>(
-  deps: ReadDeps,
+  deps: SearchDeps,
   key: string,
   view: KeyView,
   question: Question<T>,
   signal: AbortSignal,
 ): Promise<Hit<T> | undefined> {
-  const { options, providers, emit } = deps
+  const { options, providers, emit, hedges, clock } = deps
   const known = knowledgeOf(view, providers)
   const patientMs = Math.max(options.firstByteMs, options.idleMs)
   const markers = markersOf(deps, key, patientMs, signal)
@@ -60,19 +66,31 @@ export async function search<T>(
   const gone: RemotePlace[] = []
   const older: Older<T>[] = []
   const failures = new Map<string, HoldfastError>()
+  /** Asked before its turn. */
+  let ahead: { readonly place: RemotePlace; readonly asked: Asking<Answer<T>> } | undefined
+  /** Looked at before their turn. */
+  const told = new Set<RemotePlace>()
 
   if (known.isDeletedHere) return undefined
-  return (await askAll()) ?? (await absenceOrLastResort())
+  try {
+    return (await askAll()) ?? (await absenceOrLastResort())
+  } finally {
+    ahead?.asked.cancel()
+  }
 
   async function askAll(): Promise<Hit<T> | undefined> {
     const slow: RemotePlace[] = []
+    hedges?.earn()
     for (const [index, place] of known.places.entries()) {
+      if (place.is === 'provider' && told.has(place)) continue
       // Nobody is left to go to, and nobody was given up: then there is no reason to hurry the last one.
       const isLast = index === known.places.length - 1 && slow.length === 0
       const patienceMs = isLast ? patientMs : options.firstByteMs
-      const hit = place.is === 'local' ? await askLocal(place.held) : await askRemote(place, patienceMs)
+      const wasAhead = ahead?.place === place
+      const hit = place.is === 'local' ? await askLocal(place.held) : await askInTurn(place, index, patienceMs)
       if (hit !== undefined) return hit
-      if (place.is === 'provider' && !isLast && failures.get(nameOf(place))?.reason === 'TIMEOUT') slow.push(place)
+      if (place.is === 'provider' && (!isLast || wasAhead) && failures.get(nameOf(place))?.reason === 'TIMEOUT')
+        slow.push(place)
     }
     for (const place of slow) {
       const hit = await askRemote(place, patientMs)
@@ -96,13 +114,80 @@ export async function search<T>(
     return (await isDeletedWhereAbsent(version, value)) ? undefined : served(value, version, undefined)
   }
 
-  async function askRemote(place: RemotePlace, patienceMs: number): Promise<Hit<T> | undefined> {
-    let answer: Answer<T> | undefined
-    try {
-      answer = await question.remote(place.at, patienceMs)
-    } catch (error) {
-      return noteFailure(nameOf(place), error)
+  async function askInTurn(place: RemotePlace, index: number, patienceMs: number): Promise<Hit<T> | undefined> {
+    if (ahead?.place === place) {
+      const { asked } = ahead
+      ahead = undefined
+      return await consider(place, await asked.outcome)
     }
+    const other = hedges === undefined || ahead !== undefined ? undefined : besides(known.places, index)
+    if (hedges === undefined || other === undefined) return await askRemote(place, patienceMs)
+    return await askBoth(hedges, place, other, patienceMs)
+  }
+
+  /** Asks one, and the other too where the first is late and a hedge is left. */
+  async function askBoth(
+    budget: Hedges,
+    place: RemotePlace,
+    other: RemotePlace,
+    patienceMs: number,
+  ): Promise<Hit<T> | undefined> {
+    const ask = ({ at }: RemotePlace, ms: number): Asking<Answer<T>> =>
+      asking(
+        { clock, at, hedges: budget },
+        signal,
+        inner => question.remote(at, ms, inner),
+        ({ value }) => question.drop(value),
+      )
+    const first = ask(place, patienceMs)
+    if (!(await isLate(first.outcome, budget.delayMs(place.at), clock)) || !budget.spend()) {
+      return await consider(place, await first.outcome)
+    }
+    const second = ask(other, options.firstByteMs)
+    ahead = { place: other, asked: second }
+    let isFirstWanted = false
+    let won = false
+    try {
+      await Promise.race([first.outcome, second.outcome])
+      const early = first.ended === undefined ? second.ended : undefined
+      if (early !== undefined && mayBeServed(early)) {
+        ahead = undefined
+        told.add(other)
+        const hit = await consider(other, early)
+        won = hit !== undefined
+        if (won) return hit
+      }
+      isFirstWanted = true
+      return await consider(place, await first.outcome)
+    } finally {
+      if (!isFirstWanted) first.cancel()
+      emit('hedge', { key, from: nameOf(place), to: nameOf(other), won })
+    }
+  }
+
+  /** An object that is as new as what is known, and not known to be deleted. Delete markers are not looked at yet. */
+  function mayBeServed(outcome: Outcome<Answer<T>>): boolean {
+    if ('error' in outcome || outcome.answer === undefined) return false
+    const { version } = outcome.answer
+    return version > (known.deleted ?? '') && !isTooOld(version)
+  }
+
+  async function askRemote(place: RemotePlace, patienceMs: number): Promise<Hit<T> | undefined> {
+    let outcome: Outcome<Answer<T>>
+    const asked = clock.monotonic()
+    try {
+      outcome = { answer: await question.remote(place.at, patienceMs, signal) }
+      hedges?.took(place.at, clock.monotonic() - asked)
+    } catch (error) {
+      outcome = { error }
+    }
+    return await consider(place, outcome)
+  }
+
+  /** Takes down what a provider said; serves it where it may be believed. */
+  async function consider(place: RemotePlace, outcome: Outcome<Answer<T>>): Promise<Hit<T> | undefined> {
+    if ('error' in outcome) return noteFailure(nameOf(place), outcome.error)
+    const { answer } = outcome
     failures.delete(nameOf(place))
     if (answer === undefined) {
       absent.push(place)
@@ -216,7 +301,7 @@ export async function search<T>(
   }
 
   async function askAgain(place: RemotePlace, version: Version): Promise<Hit<T> | undefined> {
-    const answer = await question.remote(place.at, patientMs)
+    const answer = await question.remote(place.at, patientMs, signal)
     if (answer !== undefined && answer.version >= version) return { value: answer.value, stale: true }
     if (answer !== undefined) question.drop(answer.value)
     return undefined
@@ -224,7 +309,7 @@ export async function search<T>(
 
   function noteVersion({ at }: RemotePlace, { object, version }: Answer<T>): void {
     if (version <= (view.newest ?? '')) return
-    const theirNow = object.serverTime ?? deps.clock.now()
+    const theirNow = object.serverTime ?? clock.now()
     if (versionTime(version) <= theirNow + maxClockLeadMs) deps.observe(version)
     else emit('ahead', { key, version, provider: at.provider.name })
   }

@@ -112,6 +112,8 @@ export interface ReadOptions {
   readonly absence: 'reachable' | 'all'
   /** Serve an older or an unconfirmed copy, marked stale, when no provider answers. */
   readonly allowStale: boolean
+  /** Ask the next provider too where one is slow. */
+  readonly hedge: boolean
 }
 
 export interface ReadProvider {
@@ -166,6 +168,8 @@ export interface ReadEvents {
     readonly atByte: number
     readonly error: HoldfastError
   }
+  /** A provider was slow, and the next one was asked too. `won`: that one's answer was served, and the slow one was let go of. */
+  hedge: { readonly key: string; readonly from: string; readonly to: string; readonly won: boolean }
   /** Bytes that are not those of the version that they claim to be. */
   corrupt: { readonly key: string; readonly version: Version; readonly from: string }
   /** Served although there is, or may be, something newer. */

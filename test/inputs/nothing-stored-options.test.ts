@@ -41,12 +41,6 @@ async function refusesType(options: unknown, says: RegExp): Promise<void> {
   expect(await readdir(root)).toEqual([])
 }
 
-const later = (field: string): Refused => ({
-  code: 'UNSUPPORTED',
-  field,
-  rule: 'later',
-  says: `does not bring ${field}`,
-})
 const refused = (field: string, rule: string, says: Refused['says']): Refused => ({ field, rule, says })
 const range = (field: string, got: string): Refused => refused(field, 'range', [`${field} must be`, `got ${got}`])
 
@@ -113,7 +107,6 @@ describe('options of openHoldfast that are INVALID', () => {
     'an absence that there is not': [{ reads: { absence: 'primary' } }, refused('reads.absence', 'value', '"primary"')],
     'a word for a flag': [{ reads: { allowStale: 'yes' } }, refused('reads.allowStale', 'type', 'true or false')],
     'keys of another kind': [{ keys: 'loose' }, refused('keys', 'value', '"strict" or "encode"')],
-    'hedged reads': [{ reads: { hedge: true } }, later('reads.hedge')],
     'no directory': [{ directory: undefined }, refused('directory', 'missing', 'an absolute path')],
     'a directory that is no text': [{ directory: 5 }, refused('directory', 'type', 'an absolute path, got 5')],
     'an empty directory': [{ directory: '' }, refused('directory', 'type', 'got ""')],

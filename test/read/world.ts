@@ -99,7 +99,7 @@ export function world(
     localSource: body => local.get(localName(body)) ?? bytesSource(bytesOf(body), body),
     clock,
     random,
-    options: { firstByteMs: 2000, idleMs: 15_000, absence: 'reachable', allowStale: false, ...options },
+    options: { firstByteMs: 2000, idleMs: 15_000, absence: 'reachable', allowStale: false, hedge: false, ...options },
     onMissing: copy => missing.push(copy),
     observe: seen => observed.push(seen),
     emit: (event, payload) => void events.push({ event, ...payload } as (typeof events)[number]),

@@ -16,6 +16,7 @@ const keysIn: Readonly<Record<keyof HoldfastEvents, 'key' | 'prefix' | 'cursor' 
   'stale-provider': 'nothing',
   lease: 'nothing',
   failover: 'key',
+  hedge: 'key',
   corrupt: 'key',
   stale: 'key',
   partial: 'prefix',
