@@ -1,7 +1,5 @@
 import type { Clock } from '../../src/core/ports.ts'
 
-/** Sleeps end at whole ticks: thousands of runs share a few wake-ups. */
-const tickMs = 1_000
 /** Turns of the event loop without anything going on: then everything has come as far as it comes without more time. */
 const quietTurns = 3
 /** A journal that answers nothing for so many turns hangs. */
@@ -9,6 +7,8 @@ const mostTurns = 2_000_000
 
 /** The time of a world: stands still until the test turns it, and waits for real disks at each step, so that a run is the same each time. */
 export interface WorldClock extends Clock {
+  /** Sleeps that begin now end at whole ticks, in ms, so that many share a wake-up. Default 1,000. */
+  tickMs: number
   /** Lets time pass, waking sleepers as it does; between two ticks everything that can go on has gone on. */
   advance(ms: number): Promise<void>
 }
@@ -31,12 +31,13 @@ export function worldClock(startMs: number = Date.UTC(2026, 0, 1)): WorldClock {
   }
 
   return {
+    tickMs: 1_000,
     now: () => startMs + elapsed,
     monotonic: () => elapsed,
     sleep(ms, signal) {
       return new Promise((resolve, reject) => {
         if (signal?.aborted) return reject(signal.reason)
-        const at = Math.ceil((elapsed + Math.max(1, ms)) / tickMs) * tickMs
+        const at = Math.ceil((elapsed + Math.max(1, ms)) / this.tickMs) * this.tickMs
         const wake = () => {
           signal?.removeEventListener('abort', abort)
           resolve()
@@ -61,7 +62,7 @@ export function worldClock(startMs: number = Date.UTC(2026, 0, 1)): WorldClock {
 
 /** The same time on a machine whose wall clock is wrong. */
 export function skewed(clock: Clock, byMs: number): Clock {
-  return { now: () => clock.now() + byMs, monotonic: clock.monotonic, sleep: clock.sleep }
+  return { ...clock, now: () => clock.now() + byMs, sleep: (ms, signal) => clock.sleep(ms, signal) }
 }
 
 /** Until no journal's thread has anything to do and nobody has anything to go on with. */

@@ -20,6 +20,10 @@ import { container, type Duty, type Places, threeProviders, type Told } from './
 
 const seconds = Number(process.env['HOLDFAST_CONVERGE_SECONDS'] ?? 90)
 
+/** A slow machine takes longer, and gets as far. */
+const leastKills = 20
+const leastWrites = 200
+
 /** Who writes where: two processes share a directory, two have one each. */
 const writers = ['shared', 'shared', 'own-1', 'own-2'] as const
 const directories = [...new Set(writers)]
@@ -71,13 +75,11 @@ test(
     expect(differences).toEqual([])
     expect(count.done, 'processes that came to their own end').toBe(directories.length + 2)
     expect(count.left, 'differences that a second reconcile found').toBe(0)
-    expect(count.kills).toBeGreaterThan(seconds / 5)
-    expect(count.writes).toBeGreaterThan(seconds)
     for (const where of directories) await checkDirectory(join(root, where), { orphans: 'allowed' })
     await rm(root, { recursive: true, force: true })
 
     async function livesAndDeaths() {
-      while (Date.now() < end) {
+      while (Date.now() < end || count.kills < leastKills || count.writes < leastWrites) {
         await wait(200 + random() * 1_200)
         const at = Math.floor(random() * alive.length)
         const victim = alive[at]
@@ -100,7 +102,7 @@ test(
       }
     }
   },
-  (seconds + 240) * 1000,
+  (2 * seconds + 300) * 1000,
 )
 
 /** What is not as it should be, in words: at every provider the newest write that was told of, or a newer one, whole, and everywhere the same. */
