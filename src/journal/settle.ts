@@ -175,7 +175,7 @@ export function settleChanges(database: Database) {
       sql("UPDATE writes SET targets = targets & ~@bit WHERE state = 'tentative' AND targets & @bit").run({
         bit: bit(provider),
       })
-      sql('DELETE FROM jobs WHERE substr(name, 1, length(@begin)) = @begin').run({ begin: `backfill/${provider}/` })
+      dropJobsOf(database, provider)
     },
 
     /** A page of the writes that are not finished and were not to go to the provider. Answers the one after which to go on. */
@@ -208,12 +208,18 @@ export function forgetRetired(database: Database): void {
     .transaction(() => {
       const rows = database.prepare<[], ProviderRecord>('SELECT * FROM providers WHERE retired = 1').all()
       for (const { id } of rows) {
-        // What a late answer may have brought back: it is bound to this id.
+        // What a late answer, or long work that was still under way, may have brought back: it is bound to this id.
         database.prepare('DELETE FROM replicas WHERE provider = ?').run(id)
         database.prepare('DELETE FROM known WHERE provider = ?').run(id)
+        dropJobsOf(database, id)
         database.prepare('UPDATE writes SET targets = targets & ~@bit WHERE targets & @bit').run({ bit: bit(id) })
         database.prepare('DELETE FROM providers WHERE id = ?').run(id)
       }
     })
     .immediate()
+}
+
+function dropJobsOf(database: Database, provider: number): void {
+  const drop = database.prepare('DELETE FROM jobs WHERE substr(name, 1, length(@begin)) = @begin')
+  drop.run({ begin: `backfill/${provider}/` })
 }

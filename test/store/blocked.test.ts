@@ -1,8 +1,11 @@
+import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import Database from 'better-sqlite3'
 import { expect, test } from 'vitest'
+import { systemClock } from '../../src/core/system.ts'
 import type { BlockedWrite } from '../../src/holdfast/blocked.ts'
 import type { Holdfast } from '../../src/holdfast/holdfast.ts'
+import { openJournal } from '../../src/journal/sqlite.ts'
 import { memory } from '../../src/providers/memory.ts'
 import { faulty } from '../../src/testing/faulty.ts'
 import { accountClosed, type Faults, outage, type ProviderFault } from '../../src/testing/faulty/rules.ts'
@@ -110,6 +113,28 @@ test('the last copy is given up only by who says so, and whoever waits for it he
   const status = await store.status()
   expect(status).toMatchObject({ superseded: 1, abandoned: 2, left: [] })
   expect(sums(status)).toEqual({ accepted: 1, is: 1 })
+})
+
+test('who waits for a write that was given up everywhere does not hear that it was replicated', async () => {
+  await using directory = await testDirectory()
+  const { a, b } = pair()
+  const store = await directory.open([a, b], { replication: { run: 'external' } })
+  const { replicated } = await store.put('k', 'v')
+  const found = JSON.parse(await readFile(join(directory.path, 'holdfast.json'), 'utf8')) as { directory: string }
+  const { journal } = await openJournal({
+    path: directory.path,
+    directory: found.directory,
+    writer: '0'.repeat(16),
+    clock: systemClock,
+  })
+  const lease = await journal.lease()
+  for (const provider of [1, 2]) await lease?.block(1, provider, 'RETENTION', 'kept by law')
+  expect(await store.blocked.abandon({ key: 'k' }, { why: 'why', lastCopy: true })).toEqual({ abandoned: 2, kept: 0 })
+  await expect(replicated()).rejects.toMatchObject({
+    code: 'BLOCKED',
+    message: expect.stringMatching(/given up/) as string,
+  })
+  await journal.close()
 })
 
 test('what a provider that left is owed is shown, and retired; what took its place is unfilled', async () => {

@@ -28,6 +28,7 @@ export async function checkDirectory(path: string, options: { readonly orphans?:
     const parts = database.prepare<[], PartRecord>('SELECT * FROM parts ORDER BY number').all()
     checkCounters(database, writes, parts)
     checkMasks(database, writes)
+    checkGivenUp(database, writes)
     for (const write of writes) await checkBody(path, write, partsOf(write, parts))
     for (const part of parts) await checkPart(database, path, part)
     const named = new Set([
@@ -93,6 +94,23 @@ function checkMasks(database: Database.Database, writes: readonly WriteRecord[])
       stored: mask(['stored']),
     })
   }
+}
+
+/** What was given up everywhere is no open write, and nothing is on its way to a provider that was retired. */
+function checkGivenUp(database: Database.Database, writes: readonly WriteRecord[]): void {
+  const states = database.prepare<[number], string>('SELECT state FROM replicas WHERE seq = ?').pluck()
+  for (const write of writes) {
+    if (write.state !== 'open') continue
+    const found = states.all(write.seq)
+    expect(
+      found.length > 0 && found.every(state => state === 'abandoned'),
+      `${write.key} is open, and given up everywhere`,
+    ).toBe(false)
+  }
+  const owed = database.prepare(
+    `SELECT count(*) FROM replicas JOIN providers ON id = provider WHERE retired = 1 AND state IN ('waiting', 'sending', 'stored', 'blocked')`,
+  )
+  expect(owed.pluck().get(), 'replicas on their way to retired providers').toBe(0)
 }
 
 function partsOf({ seq, parts: list }: WriteRecord, parts: readonly PartRecord[]): readonly PartRecord[] | undefined {
