@@ -2,6 +2,7 @@ import { readFileSync } from 'node:fs'
 import { Command, InvalidArgumentError, Option } from 'commander'
 import { addCheck } from './commands/check.ts'
 import { addDrain } from './commands/drain.ts'
+import { addFill } from './commands/fill.ts'
 import { addInspect } from './commands/inspect.ts'
 import { addObjects } from './commands/objects.ts'
 import { addReconcile } from './commands/reconcile.ts'
@@ -75,6 +76,7 @@ export function programFor(io: Io): Command {
   addDrain(program, act)
   addReconcile(program, act)
   addSettle(program, act)
+  addFill(program, act)
   addWorker(program, act)
   program.commandsGroup('Other:')
   return program
