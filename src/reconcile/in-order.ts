@@ -17,6 +17,8 @@ export interface InOrder<Row, T> {
   readonly most: number
   /** Aborted when the iteration is left: ends work that is under way. */
   readonly stop: AbortController
+  /** Ends it with its reason. */
+  readonly signal: AbortSignal
 }
 
 /**
@@ -26,7 +28,7 @@ export interface InOrder<Row, T> {
 export async function* inOrder<Row extends { readonly key: string }, T>(
   options: InOrder<Row, T>,
 ): AsyncGenerator<T, void, undefined> {
-  const { rows, work, settled, most, stop } = options
+  const { rows, work, settled, most, stop, signal } = options
   const queue: Pending<T>[] = []
 
   try {
@@ -55,6 +57,8 @@ export async function* inOrder<Row extends { readonly key: string }, T>(
     if (outcome !== undefined) yield outcome
     queue.shift()
     await settled(head.upTo)
+    // Also where the rest was begun before: whoever aborts wants no more of it.
+    signal.throwIfAborted()
   }
 }
 

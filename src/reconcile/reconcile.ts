@@ -119,7 +119,7 @@ export async function* reconcile(
       counting.cursor = key
       return position.reached(key)
     }
-    yield* inOrder({ rows, work, settled, most: atATime, stop })
+    yield* inOrder({ rows, work, settled, most: atATime, stop, signal: inner })
     // What would have stopped a repair.
     if (!repair) counting.guard ??= surveyFinding(seen, sides, terms.guard)
     return judging.isClean()
