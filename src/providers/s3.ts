@@ -8,10 +8,11 @@ import { classify } from './s3/classify.ts'
 import { placeOf } from './s3/client.ts'
 import { deleteObject } from './s3/delete.ts'
 import { amazon, cautious, type Dialect } from './s3/dialect.ts'
-import { directReads } from './s3/direct.ts'
+import { directReads, directWhilePlain } from './s3/direct.ts'
 import { learnDialect } from './s3/learn.ts'
 import { listObjects } from './s3/list.ts'
 import { abandonUpload, putParts } from './s3/multipart.ts'
+import { plainWatch } from './s3/plain.ts'
 import { planOf } from './s3/plan.ts'
 import { refuseS3Key, s3Limits } from './s3/names.ts'
 import { checkS3Options, type S3Options } from './s3/options.ts'
@@ -42,7 +43,10 @@ export function s3(options: S3Options): Provider {
   const sizes = { threshold: multipartThreshold, partSize, equalParts }
   let dialect: Dialect = isAmazon ? amazon(canSign()) : cautious(known, canSign())
 
-  const direct = options.client === undefined ? directReads(client) : undefined
+  const direct =
+    options.client === undefined
+      ? directReads(client)
+      : directWhilePlain(client, changed => plainWatch(sdk, client, changed))
   const target: Target = { sdk, client, bucket, errors, direct, dialect: () => dialect }
   const check = bucketCheck(target)
   const head = (key: string, signal: AbortSignal): ReturnType<Provider['head']> =>

@@ -1,4 +1,4 @@
-import { S3Client } from '@aws-sdk/client-s3'
+import { S3, S3Client } from '@aws-sdk/client-s3'
 import { describe, expect, test } from 'vitest'
 import { HoldfastError } from '../../src/core/errors.ts'
 import type { Provider } from '../../src/core/provider.ts'
@@ -84,18 +84,113 @@ test('a driver with its own client reads past the SDK once the SDK has shown the
   }
 })
 
-test("a client that the user brought is asked itself, each time: its middleware is the user's", async () => {
-  await using server = await startRecorder(reply(200, ofObject, 'hello'))
-  const given = new S3Client({
-    endpoint: server.endpoint,
-    region: 'us-east-1',
-    credentials: secrets,
-    forcePathStyle: true,
+describe('a client that the user brought', () => {
+  const config = { region: 'us-east-1', credentials: secrets, forcePathStyle: true }
+  type Change = (client: S3Client) => void
+  type Middleware = (args: object) => Promise<object>
+  /** All that may be done to a client, and that must not be passed by. */
+  const changes: Readonly<Record<string, Change>> = {
+    'middleware of its own': client => client.middlewareStack.add(next => args => next(args), { step: 'build' }),
+    'middleware beside that of the SDK': client =>
+      client.middlewareStack.addRelativeTo(((next: Middleware) => next) as never, {
+        relation: 'before',
+        toMiddleware: 'retryMiddleware',
+        name: 'mine',
+      }),
+    'middleware in the place of that of the SDK': client =>
+      client.middlewareStack.add(next => args => next({ ...args }), {
+        step: 'build',
+        name: 'hostHeaderMiddleware',
+        priority: 'low',
+        override: true,
+      }),
+    'middleware taken away': client => client.middlewareStack.remove('recursionDetectionMiddleware'),
+    'a send of its own': client => {
+      const send = client.send.bind(client) as (...given: unknown[]) => unknown
+      Object.assign(client, { send: (...given: unknown[]) => send(...given) })
+    },
+    'another request handler': client => {
+      const { requestHandler } = client.config
+      client.config.requestHandler = Object.assign(Object.create(null), {
+        handle: requestHandler.handle.bind(requestHandler),
+      }) as typeof requestHandler
+    },
+    'a request handler with a handle of its own': client => {
+      const { requestHandler } = client.config
+      requestHandler.handle = requestHandler.handle.bind(requestHandler)
+    },
+    'a signer of its own': client => {
+      const { signer } = client.config
+      client.config.signer = async scheme => await signer(scheme)
+    },
+    'a logger': client => {
+      client.config.logger = { trace() {}, debug() {}, info() {}, warn() {}, error() {} }
+    },
+  }
+
+  /** For each of three reads, whether the SDK made the request; before the third something is done to the client. */
+  async function madeBySdk(before: Change, between: Change): Promise<boolean[]> {
+    await using server = await startRecorder(reply(200, ofObject, 'hello'))
+    const given = new S3Client({ ...config, endpoint: server.endpoint })
+    before(given)
+    const provider = s3({ bucket: 'main', client: given })
+    for (let i = 0; i < 4; i++) {
+      if (i === 2) between(given)
+      expect(await read(provider, 'a')).toBe('hello')
+    }
+    given.destroy()
+    return server.requests.map(isOfSdk)
+  }
+  const nothing: Change = () => {}
+
+  test('is passed by as well, as long as it is as the SDK made it, once it has shown the way', async () => {
+    expect(await madeBySdk(nothing, nothing)).toEqual([true, false, false, false])
   })
-  const provider = s3({ bucket: 'main', client: given })
-  for (let i = 0; i < 3; i++) await read(provider, 'a')
-  expect(server.requests.map(isOfSdk)).toEqual([true, true, true])
-  given.destroy()
+
+  test.each(Object.entries(changes))('with %s is asked itself, each time', async (_what, change) => {
+    expect(await madeBySdk(change, nothing)).toEqual([true, true, true, true])
+  })
+
+  test.each(Object.entries(changes))('that gets %s later is asked itself from then on', async (_what, change) => {
+    expect(await madeBySdk(nothing, change)).toEqual([true, false, true, true])
+  })
+
+  test('that is as it was again shows the way anew', async () => {
+    await using server = await startRecorder(reply(200, ofObject, 'hello'))
+    const given = new S3Client({ ...config, endpoint: server.endpoint })
+    const provider = s3({ bucket: 'main', client: given })
+    await read(provider, 'a')
+    given.middlewareStack.add(next => args => next(args), { step: 'build', name: 'mine' })
+    await read(provider, 'a')
+    given.middlewareStack.remove('mine')
+    for (let i = 0; i < 2; i++) await read(provider, 'a')
+    expect(server.requests.map(isOfSdk)).toEqual([true, true, true, false])
+    given.destroy()
+  })
+
+  test('is itself never changed by that, and its other options are those of its requests', async () => {
+    await using server = await startRecorder(reply(200, ofObject, 'hello'))
+    const given = new S3({
+      ...config,
+      endpoint: server.endpoint,
+      region: 'eu-west-7',
+      customUserAgent: 'app/7',
+      maxAttempts: 9,
+    })
+    const before = given.middlewareStack.identify()
+    const provider = s3({ bucket: 'main', client: given })
+    for (let i = 0; i < 2; i++) await read(provider, 'a')
+    expect(given.middlewareStack.identify()).toEqual(before)
+    const [bySdk, direct] = server.requests
+    expect([isOfSdk(bySdk as Recorder['requests'][number]), isOfSdk(direct as Recorder['requests'][number])]).toEqual([
+      true,
+      false,
+    ])
+    expect(direct?.headers['user-agent']).toBe(bySdk?.headers['user-agent'])
+    expect(direct?.headers['user-agent']).toContain('app/7')
+    expect(direct?.headers.authorization).toContain('/eu-west-7/s3/aws4_request')
+    given.destroy()
+  })
 })
 
 test('a server that checks signatures takes them, also with a new day, a session and any key', async () => {

@@ -32,8 +32,8 @@ export async function askDirect(
   signal: AbortSignal,
 ): Promise<Direct | undefined> {
   const { direct, client, errors } = target
-  const making = direct?.request(method, key, asking.headers ?? {})
-  if (direct === undefined || making === undefined) return undefined
+  const making = direct.request(method, key, asking.headers ?? {})
+  if (making === undefined) return undefined
   signal.throwIfAborted()
   const inner = new AbortController()
   const handler = client.config.requestHandler as unknown as RequestHandler

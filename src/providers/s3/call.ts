@@ -19,8 +19,8 @@ export interface Target {
   readonly client: S3Client
   readonly bucket: string
   readonly errors: ErrorMaker
-  /** Where the client is one of our own. */
-  readonly direct: Direct | undefined
+  /** Reads past the SDK's middleware, where the client is one whose middleware is known. */
+  readonly direct: Direct
   /** What is known of it at this moment. */
   dialect(): Dialect
 }
@@ -84,7 +84,7 @@ export async function ask<Input extends ServiceInputTypes, Output extends Servic
   onlyOnce(command)
   plainRequest(command, asking.headers ?? {})
   const { key } = asking
-  const learn = (request: SignedRequest): void => void (key !== undefined && target.direct?.learn(request, key))
+  const learn = (request: SignedRequest): void => void (key !== undefined && target.direct.learn(request, key))
   watch(command, seen, asking.streams === true, learn)
   try {
     const sent = client.send(command, { abortSignal: inner.signal, requestTimeout: 0 })

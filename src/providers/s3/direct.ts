@@ -4,8 +4,8 @@ import { type Scope, sigV4, type Signer } from './sigv4.ts'
 /**
  * Reads without the SDK's middleware, which costs several times the price of a small answer. Where requests go and what they are signed for is
  * not found out anew: it is read off a request that the SDK itself made and signed, so that endpoints, regions and path styles are the
- * SDK's. Credentials, their refresh, agents and time limits stay those of the client. Only for clients of our own making, whose middleware is
- * known; only where the SDK signs with SigV4.
+ * SDK's. Credentials, their refresh, agents and time limits stay those of the client. Only for clients whose middleware is
+ * known: those of our own making, and others as long as they are as the SDK makes them (`plain.ts`); only where the SDK signs with SigV4.
  */
 export interface Direct {
   /** Looks at a signed request of the SDK about this key. */
@@ -69,6 +69,19 @@ export function directReads(client: S3Client): Direct {
     forget() {
       way = undefined
     },
+  }
+}
+
+/** The same for a client that a user brought: only while it `isPlain`, and learnt anew when it was changed in between. */
+export function directWhilePlain(client: S3Client, watch: (changed: () => void) => () => boolean): Direct {
+  const reads = directReads(client)
+  const isPlain = watch(() => reads.forget())
+  return {
+    learn(request, key) {
+      if (isPlain()) reads.learn(request, key)
+    },
+    request: (method, key, headers) => (isPlain() ? reads.request(method, key, headers) : undefined),
+    forget: () => reads.forget(),
   }
 }
 

@@ -12,7 +12,10 @@ export interface S3Options {
   readonly prefix?: string
   /** Default `s3:<bucket>`, and `/<prefix>`. Unique among the providers of a store. */
   readonly name?: string
-  /** Your own client: its endpoint, credentials, agents and middleware are used, its retries and checksums are not. It is never changed. */
+  /**
+   * Your own client: its endpoint, credentials, agents and middleware are used, its retries and checksums are not. It is never changed. As long as it is as the SDK
+   * made it (no middleware, handler, signer or logger of your own), reads go past the SDK, by its credentials and agents.
+   */
   readonly client?: S3Client
   /** The service, where it is not Amazon's or not only: gives endpoint and region their defaults, and spares some questions. */
   readonly preset?: S3Preset
