@@ -45,6 +45,7 @@ export type { DeleteManyOptions } from './holdfast/input/delete-many.ts'
 export type { InspectOptions } from './holdfast/input/inspect.ts'
 export type { AbandonOptions, BlockedListOptions, BlockedSelection, RetireOptions } from './holdfast/input/settle.ts'
 export type { AckLevel, CallOptions, PutOptions } from './holdfast/input/put.ts'
+export type { BackfillOptions, EstimateOptions, EvacuateOptions } from './holdfast/input/fill.ts'
 export type { ReconcileOptions } from './holdfast/input/reconcile.ts'
 export type {
   InspectedObject,
@@ -72,4 +73,7 @@ export type {
 export type { ListEntry, ObjectInfo, StoredObject } from './read/types.ts'
 export type { CheckResult } from './replicate/check.ts'
 export type { Run } from './core/run.ts'
+export type { FillEstimate, RequestCounts } from './reconcile/fill-estimate.ts'
+export type { FillProgress, FillResult } from './reconcile/fill-types.ts'
+export type { Price, PriceTable } from './reconcile/prices.ts'
 export type { Drift, Found, GuardFinding, ReconcileCounters } from './reconcile/types.ts'

@@ -5,6 +5,7 @@ import { deleteMany } from './delete-many.ts'
 import { objectOf, receiptOf } from './encoded/answers.ts'
 import { encodedBlocked } from './encoded/blocked.ts'
 import { payloadOf } from './encoded/events.ts'
+import { encodedEstimate, encodedFill } from './encoded/fill.ts'
 import { listKeys } from './encoded/list.ts'
 import { encodedReconcile } from './encoded/reconcile.ts'
 import { keyed, keyedError, nameOf, plainNameOf, told, unlessRefused, withSignal } from './encoded/names.ts'
@@ -109,6 +110,9 @@ export function encoded(inner: Holdfast, clock: Clock): Holdfast {
     blocked: encodedBlocked(inner.blocked),
     retire: (provider, options) => told(inner.retire(provider, options)),
     reconcile: options => encodedReconcile(inner, options),
+    backfill: options => encodedFill(options, each => inner.backfill(each)),
+    evacuate: options => encodedFill(options, each => inner.evacuate(each)),
+    estimate: options => encodedEstimate(options, each => inner.estimate(each)),
     check: options => told(inner.check(options)),
     inspect: (key, options) => told(inspect(key, options)),
     async status() {

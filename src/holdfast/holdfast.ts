@@ -30,10 +30,14 @@ import type { DeleteManyOptions } from './input/delete-many.ts'
 import { checkKey } from './input/key.ts'
 import type { CallOptions, PutOptions } from './input/put.ts'
 import type { ReconcileOptions } from './input/reconcile.ts'
+import type { BackfillOptions, EstimateOptions, EvacuateOptions } from './input/fill.ts'
+import { backfillRun, estimated, evacuateRun, type FillingDeps } from './fill.ts'
+import type { FillEstimate } from '../reconcile/fill-estimate.ts'
+import type { FillProgress, FillResult } from '../reconcile/fill-types.ts'
 import { type Inspection, inspect } from './inspect.ts'
 import type { RetireOptions } from './input/settle.ts'
 import { blockedError, type PutReceipt, type Receipt } from './receipt.ts'
-import { type CompareDeps, type ReconcileRun, reconcileRun } from './reconcile.ts'
+import { type ReconcileRun, reconcileRun } from './reconcile.ts'
 import { type SignedUrl, sign } from './sign.ts'
 import type { Uploads } from './uploads.ts'
 import { abortUpload, createUpload, listUploads, openUpload, putPart } from './uploads/calls.ts'
@@ -93,7 +97,8 @@ export interface Holdfast extends AsyncDisposable {
   readonly blocked: Blocked
   /**
    * For a provider that left the options for good: gives up all that it is still owed, and forgets it. `kept` counts writes that no other provider has
-   * or could get: they stay, and the provider with them; `copy` each onto itself, and it goes to the providers that are there now. INVALID, field
+   * or could get: they stay, and the provider with them. `blocked.list` shows them; `copy` each onto itself, or delete it again, and it goes to the
+   * providers that are there now. INVALID, field
    * `provider`, rule `configured` where it is among the options, `unknown` where none of the name left; `why`. Of several processes all should be
    * without it before: one that still writes to it brings it back.
    */
@@ -117,6 +122,19 @@ export interface Holdfast extends AsyncDisposable {
    * leaves nothing open says of providers that were unfilled, or away for too long, that they are not any more.
    */
   reconcile(options?: ReconcileOptions): ReconcileRun
+  /**
+   * Brings everything to one provider that the others have and it has not, objects that Holdfast never saw too: these are only read. Iterate it for
+   * the progress, once a second, or await it for the result: when everything is on that provider, or blocked. Goes on where the last run was that
+   * did not come to its end, in whatever process. The app may put and read meanwhile; each process of the directory is to know the provider already.
+   *
+   * Rejects with INVALID (an option), BLOCKED (field `guard`: a bucket is not the one that it was, or its listing leaves out what is there; else
+   * nothing goes to the provider), or a provider's error where it did not answer for a quarter of an hour.
+   */
+  backfill(options: BackfillOptions): Run<FillProgress, FillResult>
+  /** As `backfill`, to leave `from`: it is asked last, and gone on without where it does not answer, or left the options already. */
+  evacuate(options: EvacuateOptions): Run<FillProgress, FillResult>
+  /** Lists the providers once, and says what `backfill` (with `from`: `evacuate`) would take: objects, bytes, requests, time, money. Writes nothing. */
+  estimate(options: EstimateOptions): Promise<FillEstimate>
   /** Counts of everything that was accepted, and the state of each provider, as this directory knows it now. Asks no provider. */
   status(): Promise<Status>
   /** Calls back, after the fact; answers the function that stops it. TypeError or INVALID for what is no event or no function. */
@@ -134,7 +152,7 @@ export interface HoldfastDeps {
   readonly status: StatusDeps
   readonly events: Events
   readonly check: (signal: AbortSignal) => Promise<readonly CheckResult[]>
-  readonly compare: CompareDeps
+  readonly compare: FillingDeps
   readonly closing: AbortController
   readonly random: Random
   /** Stops everything and closes the journal. */
@@ -259,6 +277,9 @@ export function holdfast(deps: HoldfastDeps): Holdfast {
     check: options => begin(() => deps.check(underClose(checkCall(options, 'check').signal))),
     inspect: (key, options) => begin(() => inspect(writes, key, options, closing.signal)),
     reconcile: options => reconcileRun(deps.compare, begin, options),
+    backfill: options => backfillRun(deps.compare, begin, options),
+    evacuate: options => evacuateRun(deps.compare, begin, options),
+    estimate: options => begin(() => estimated(deps.compare, options)),
     status: () => begin(() => statusOf(deps.status)),
     on(event, listener) {
       return events.on(checkListener(event, listener, eventNames) as typeof event, listener)

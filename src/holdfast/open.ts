@@ -22,7 +22,7 @@ import { encoded } from './encoded.ts'
 import { events, type HoldfastEvents } from './events.ts'
 import { type Holdfast, holdfast } from './holdfast.ts'
 import { atLeast, type CheckedOptions, checkOptions, type HoldfastOptions } from './options.ts'
-import type { CompareDeps } from './reconcile.ts'
+import type { FillingDeps } from './fill.ts'
 import { scrubbing } from './scrubbing.ts'
 import type { StatusDeps } from './status.ts'
 import { waitingFor } from './waiting.ts'
@@ -251,18 +251,17 @@ async function assemble(
           emit: emitAny,
           failed: stumbled,
         })
-  const compare: CompareDeps = {
+  const compare: FillingDeps = {
     journal,
     clock,
     providers: providers.map(({ id, raw }) => ({ id, provider: byId.get(id) ?? raw })),
     mirrorsForeign: options.foreign === 'adopt',
-    mendWith: sides =>
-      mend({
-        ...mending,
-        providers: new Map(sides.map(({ id, provider }) => [id, provider])),
-        mirrorsForeign: options.foreign === 'adopt',
-      }),
+    mendWith: (sides, mirrorsForeign = options.foreign === 'adopt') =>
+      mend({ ...mending, providers: new Map(sides.map(({ id, provider }) => [id, provider])), mirrorsForeign }),
     closing: closing.signal,
+    waiting,
+    roomBytes: room.bytes,
+    holdMs: options.holdMs,
   }
   const scrubber =
     options.scrub === undefined || run === 'external'

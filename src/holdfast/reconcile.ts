@@ -22,8 +22,8 @@ export interface CompareDeps {
   /** In the order of the options, guarded: no call of them hangs. */
   readonly providers: readonly { readonly id: number; readonly provider: Provider }[]
   readonly mirrorsForeign: boolean
-  /** Queues repairs, asking these providers. */
-  readonly mendWith: (sides: readonly Side[]) => Mend
+  /** Queues repairs, asking these providers. `mirrorsForeign`: instead of what the options say. */
+  readonly mendWith: (sides: readonly Side[], mirrorsForeign?: boolean) => Mend
   readonly closing: AbortSignal
 }
 

@@ -9,6 +9,8 @@ const atLeastEveryMs = 1_000
 
 /** How much of the stage repairs may take. One for all that repair in a store. */
 export interface Room {
+  /** All of it. */
+  readonly bytes: number
   /**
    * Resolves when bodies of repairs leave room for so many bytes more; a body that is larger than the whole room has it alone. Whoever asked first
    * is first. The answer gives it back: once the journal counts the body, or nothing became of it. Rejects with the signal's reason.
@@ -67,6 +69,7 @@ export function openRoom({ journal, clock, maxStageBytes }: RoomDeps): Room {
   }
 
   return {
+    bytes: most,
     async take(bytes, signal) {
       const place = {}
       queue.push(place)
