@@ -1,8 +1,10 @@
 import { digestsOf } from '../../src/core/digest.ts'
 import { entryName, writeEntry } from '../../src/core/entry.ts'
 import { markerKey } from '../../src/core/key.ts'
+import type { Clock } from '../../src/core/ports.ts'
 import { noMemo, type Provider } from '../../src/core/provider.ts'
 import { bytesSource } from '../../src/core/source.ts'
+import { systemClock } from '../../src/core/system.ts'
 import { makeVersion, type Version } from '../../src/core/version.ts'
 import type { Holdfast } from '../../src/holdfast/holdfast.ts'
 import type { HoldfastOptions } from '../../src/holdfast/options.ts'
@@ -23,8 +25,8 @@ export interface Place {
   readonly provider: Provider
 }
 
-export function place(name: string): Place {
-  const inner = memory({ name })
+export function place(name: string, clock: Clock = systemClock): Place {
+  const inner = memory({ name, clock })
   const faults: Faults = {}
   return { faults, inner, provider: faulty(inner, faults) }
 }

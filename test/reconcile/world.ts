@@ -1,3 +1,4 @@
+import type { Clock } from '../../src/core/ports.ts'
 import { systemClock } from '../../src/core/system.ts'
 import type { KeyView, ProviderRow } from '../../src/journal/contract.ts'
 import { newCounting } from '../../src/reconcile/counters.ts'
@@ -30,8 +31,9 @@ export interface Run {
   readonly all: () => Promise<{ readonly drift: readonly Drift[]; readonly counters: ReconcileCounters }>
 }
 
-export function world(count = 2): World {
-  const places = ['first', 'second', 'third'].slice(0, count).map(place)
+/** `clock`: that of the services. */
+export function world(count = 2, clock: Clock = systemClock): World {
+  const places = ['first', 'second', 'third'].slice(0, count).map(name => place(name, clock))
   const [first, second] = places as [Place, Place]
   const rows = places.map(({ inner: { location, name } }, index) => ({
     id: index + 1,
