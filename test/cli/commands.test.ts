@@ -128,6 +128,19 @@ test.skipIf(!hasTerminal)('every command has a screen', { timeout: 60_000 }, asy
   expect(await keptScreen(here, 'reconcile', 'reconcile')).toBe(3)
   expect(await keptScreen(here, 'verify', 'verify photos/2.jpg')).toBe(3)
   expect(await keptScreen(here, 'repair', 'reconcile --repair')).toBe(0)
+  await here.write(
+    'three.json',
+    JSON.stringify({
+      directory: join(here.path, 'store'),
+      ...spec(here.path),
+      mirrors: [`fs:${here.path}/c?name=c`],
+      holdMs: 0,
+    }),
+  )
+  expect(await keptScreen(here, 'unfilled', 'status --config three.json')).toBe(0)
+  expect(await keptScreen(here, 'backfill-estimate', 'backfill --to c --config three.json --estimate')).toBe(0)
+  expect(await keptScreen(here, 'backfill', 'backfill --to c --config three.json', 'y\n')).toBe(0)
+  expect(await keptScreen(here, 'evacuate', 'evacuate --from b --to c --config three.json --yes')).toBe(0)
   expect(await keptScreen(here, 'rm-no', 'rm --prefix photos/', 'n\n')).toBe(3)
   expect(await keptScreen(here, 'rm', 'rm --prefix photos/', 'y\n')).toBe(0)
   expect(await keptScreen(here, 'blocked', 'blocked')).toBe(0)

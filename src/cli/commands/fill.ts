@@ -118,7 +118,7 @@ function barsOf(now: FillProgress, to: string): Bar[] {
     ...(ofBytes === undefined ? {} : { totalBytes: ofBytes }),
     ...(without.length === 0 ? {} : { note: `without ${without.map(plain).join(', ')}` }),
   }
-  return [found, { label: to, done: stored, total: queued, note: 'stored' }]
+  return queued === 0 ? [found] : [found, { label: to, done: stored, total: queued, note: 'stored' }]
 }
 
 function linesOfEstimate(estimate: FillEstimate, to: string): string[] {
