@@ -349,6 +349,35 @@ test('a secondary attached again after its markers expired: what was deleted mea
   expect(await keysOf(inner)).toEqual(['new', 'x', 'y', 'z'])
   await here.store.delete('new')
   await world.pass(2 * holdMs, here)
+
+  // Reconcile shows what is left over, and takes nothing from there; a person says what becomes of it.
+  const settled = async <T>(work: PromiseLike<T>): Promise<T> => {
+    let isOver = false
+    const end = Promise.resolve(work).finally(() => {
+      isOver = true
+    })
+    end.catch(() => {})
+    while (!isOver) await world.pass(1_000, here)
+    return end
+  }
+  const leftovers: string[] = []
+  const shown = here.store.reconcile({ repair: true })
+  const reading = (async () => {
+    for await (const { key, kind, repair } of shown) leftovers.push(`${key} ${kind} ${repair}`)
+  })()
+  await settled(reading)
+  expect(leftovers).toEqual(['x missing impossible', 'y missing impossible'])
+  await expectAbsent()
+  expect(await keysOf(inner)).toEqual(['x', 'y', 'z'])
+  expect(await settled(here.store.reconcile({ repair: true, leftovers: 'delete', confirm: true }))).toMatchObject({
+    deleted: expect.any(Number),
+  })
+  await world.pass(2 * holdMs, here)
+  for (const provider of [a, inner]) expect(await keysOf(provider)).toEqual(['z'])
+  expect((await here.store.status()).providers[1]).toMatchObject({ stale: false })
+  // Trusted again: the next day's visit marks it.
+  await world.passDays(2, here)
+  expect((await bodyAt(inner, '.holdfast/attended'))?.toString()).not.toBe(mark)
 }, 120_000)
 
 test('without conditional deletes, a delete that takes a newer put away with it: the second look of the put brings it again (I12)', async () => {
