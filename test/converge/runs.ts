@@ -32,13 +32,15 @@ export interface Batch extends Partial<Omit<WorldOptions, 'seed' | 'fromMs' | 't
   readonly seed: number
   /** Runs that share the world; each has keys of its own. */
   readonly runs: number
+  /** Calls of one run at most; about two thirds of it on the average. Default 11. */
+  readonly calls?: number
 }
 
 /** The runs of one seed in one world: random calls while services fail, then rest, then one reconcile, then everything is compared. */
-export async function converge({ seed, runs, ...more }: Batch): Promise<Outcome> {
+export async function converge({ seed, runs, calls = 11, ...more }: Batch): Promise<Outcome> {
   await using world = await openWorld({ seed, fromMs, toMs, ...more })
   const history = new History()
-  await act(world, history, seed, runs)
+  await act(world, history, { seed, runs, calls })
   const stuck = await rest(world)
   const before = stuck === undefined && world.isStrong ? await compare(world, history, 'before reconcile', 'known') : []
   const { drift, ...mended } = stuck === undefined ? await reconcile(world) : { drift: 0, stuck }
@@ -82,13 +84,17 @@ function storyOf(world: World, history: History, key: string | undefined): strin
 }
 
 /** All calls of all runs, each at its time. */
-async function act(world: World, history: History, seed: number, runs: number): Promise<void> {
+async function act(
+  world: World,
+  history: History,
+  { seed, runs, calls: most }: Required<Pick<Batch, 'seed' | 'runs' | 'calls'>>,
+): Promise<void> {
   const due: { readonly at: number; readonly call: () => Promise<void> }[] = []
   for (let run = 0; run < runs; run++) {
     const random = seededRandom(seed * 1000 + run)
     const pick = (below: number) => Math.floor(random.number() * below)
     const key = () => `${run}/${pick(keysOfRun)}`
-    const calls = 4 + pick(8)
+    const calls = Math.ceil(most / 3) + pick(Math.floor((2 * most) / 3) + 1)
     // Some runs are a scuffle of seconds, some take all the time.
     const span = random.number() < 0.3 ? 5_000 : toMs - fromMs
     const begin = fromMs + random.number() * (toMs - fromMs - span)
