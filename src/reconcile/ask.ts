@@ -5,7 +5,7 @@ import { type Marker, markerAt } from '../core/marker.ts'
 import type { Clock } from '../core/ports.ts'
 import type { Provider, RemoteObject } from '../core/provider.ts'
 import type { Copy } from './equal.ts'
-import { isBreak } from './join.ts'
+import { patiently } from './patience.ts'
 import type { Side } from './types.ts'
 
 /** What one provider answered about one key. */
@@ -28,9 +28,6 @@ export interface AskDeps {
   readonly bytesRead: (bytes: number) => void
 }
 
-/** How long after a break the same is asked again, ms. */
-const waitsMs: readonly number[] = [200, 1_000]
-
 /** What every side has under a key: one head each, or with `deep` the whole body. Rejects only with the signal's reason. */
 export function askAll(
   deps: AskDeps,
@@ -41,7 +38,7 @@ export function askAll(
   const ask = async (side: Side): Promise<Answer> => {
     const nothing = { side, copy: undefined, marker: undefined, error: undefined }
     try {
-      const copy = await patiently(deps, signal, () =>
+      const copy = await patiently(deps.clock, signal, () =>
         deps.deep ? readAt(deps, side.provider, key, signal) : headAt(deps, side.provider, key, signal),
       )
       return { ...nothing, copy }
@@ -63,7 +60,7 @@ export function withMarkers(
     if (answer.error !== undefined) return answer
     const { provider } = answer.side
     try {
-      const marker = await patiently(deps, signal, () => {
+      const marker = await patiently(deps.clock, signal, () => {
         deps.asked()
         return markerAt(provider, key, signal)
       })
@@ -119,18 +116,6 @@ export function copyOf(object: RemoteObject, read: Digests | undefined): Copy {
 
 function differs(said: string | undefined, read: string): boolean {
   return said !== undefined && said !== read
-}
-
-async function patiently<T>({ clock }: AskDeps, signal: AbortSignal, ask: () => Promise<T>): Promise<T> {
-  for (const waitMs of waitsMs) {
-    try {
-      return await ask()
-    } catch (error) {
-      if (signal.aborted || !isBreak(error)) throw error
-      await clock.sleep(waitMs, signal)
-    }
-  }
-  return ask()
 }
 
 function failure(provider: Provider, error: unknown, signal: AbortSignal): HoldfastError {

@@ -53,7 +53,7 @@ export async function* fill(
   const tell = teller(state, clock, () => waitingAt(journal, to.id))
   let sources = terms.sources
   const listed = () => [...sources, to].map(({ provider }) => provider)
-  const identity = () => identityFinding(journal, [...sources, to], () => {}, inner)
+  const identity = () => identityFinding({ journal, clock }, [...sources, to], () => {}, inner)
   const { bring } = bringing({ ...deps, ...terms, state, identity })
 
   const working = work()

@@ -4,6 +4,7 @@ import type { Clock } from '../core/ports.ts'
 import type { Provider, RemoteObject } from '../core/provider.ts'
 import type { Journal } from '../journal/contract.ts'
 import type { Row } from './join.ts'
+import { patiently } from './patience.ts'
 import type { GuardFinding, Side } from './types.ts'
 
 /** How much may be repaired before a person looked. */
@@ -110,7 +111,7 @@ export function listingFinding(
 
 /** Whether each bucket is still the one that this directory knows. Rejects with the provider's error where it cannot be asked. */
 export async function identityFinding(
-  journal: Pick<Journal, 'providers'>,
+  { journal, clock }: { readonly journal: Pick<Journal, 'providers'>; readonly clock: Clock },
   sides: readonly Side[],
   asked: () => void,
   signal: AbortSignal,
@@ -119,8 +120,10 @@ export async function identityFinding(
   for (const { id, provider } of sides) {
     const remembered = rows.get(id)?.identity
     if (remembered === undefined) continue
-    asked()
-    const found = await readIdentity(provider, signal)
+    const found = await patiently(clock, signal, () => {
+      asked()
+      return readIdentity(provider, signal)
+    })
     if (found === remembered) continue
     const what =
       found === undefined

@@ -59,7 +59,7 @@ export async function* reconcile(
   const range = { prefix, startAfter: terms.resume ? position.saved : terms.startAfter }
   const stop = new AbortController()
   const inner = AbortSignal.any([signal, stop.signal])
-  const identity = () => identityFinding(journal, sides, () => counting.asked++, inner)
+  const identity = () => identityFinding({ journal, clock }, sides, () => counting.asked++, inner)
   const list = () =>
     joined(
       sides.map(({ provider }) => provider),
