@@ -1,6 +1,7 @@
 import type { Clock } from '../core/ports.ts'
+import type { Provider } from '../core/provider.ts'
 import type { Journal } from '../journal/contract.ts'
-import { lastVisit } from '../replicate/attended.ts'
+import { lastVisit, visit } from '../replicate/attended.ts'
 
 /** The journal is asked again after so long: reads ask all the time. */
 const freshMs = 100
@@ -14,9 +15,19 @@ export interface Doubt {
   until(provider: number): number | undefined
   /** Something changed just now. */
   forget(): void
+  /**
+   * Asks every provider for its mark, for work that would take from it what others lack: this directory may never have been there. One that does not
+   * answer is doubted as far as it was.
+   */
+  look(signal: AbortSignal): Promise<void>
 }
 
-export function doubtOf(journal: Pick<Journal, 'providers' | 'job'>, clock: Clock, trustedMs: number): Doubt {
+export function doubtOf(
+  journal: Journal,
+  providers: readonly { readonly id: number; readonly provider: Provider }[],
+  clock: Clock,
+  trustedMs: number,
+): Doubt {
   let stale = new Set<number>()
   let visits = new Map<number, number>()
   let readAt = Number.NEGATIVE_INFINITY
@@ -32,6 +43,10 @@ export function doubtOf(journal: Pick<Journal, 'providers' | 'job'>, clock: Cloc
     readAt = clock.monotonic()
   }
 
+  function forget(): void {
+    readAt = Number.NEGATIVE_INFINITY
+  }
+
   return {
     until(provider) {
       if (clock.monotonic() - readAt >= freshMs) read()
@@ -40,8 +55,12 @@ export function doubtOf(journal: Pick<Journal, 'providers' | 'job'>, clock: Cloc
         ? trustedFrom
         : undefined
     },
-    forget() {
-      readAt = Number.NEGATIVE_INFINITY
+    forget,
+    async look(signal) {
+      const visits = providers.map(each => visit({ journal, ...each, maxAgeMs: trustedMs, now: clock.now }, signal))
+      await Promise.allSettled(visits)
+      signal.throwIfAborted()
+      forget()
     },
   }
 }

@@ -30,6 +30,7 @@ export async function estimated(deps: FillingDeps, options: unknown): Promise<Fi
   const { prices, ...checked } = checkEstimate(options, providersOf(deps), namesOf(deps))
   const { prefix, pace } = checked
   const { roomBytes, holdMs, clock } = deps
+  await deps.doubt.look(signalOf(deps, checked))
   return estimate(
     { ...partsOf(deps, checked), prefix, prices, ...pace, roomBytes, holdMs },
     clock,
@@ -40,6 +41,7 @@ export async function estimated(deps: FillingDeps, options: unknown): Promise<Fi
 async function* work(deps: FillingDeps, checked: CheckedFill): AsyncGenerator<FillProgress, FillResult, undefined> {
   const { journal, clock, mendWith, waiting } = deps
   const { prefix, resume, deep } = checked
+  await deps.doubt.look(signalOf(deps, checked))
   const parts = partsOf(deps, checked)
   const mend = mendWith([...parts.sources, parts.to], true)
   const done = new AbortController()

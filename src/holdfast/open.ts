@@ -167,7 +167,7 @@ async function assemble(
     return poisoned
   }
   const waiting = waitingFor({ journal, clock, closing: closing.signal, failure })
-  const doubt = doubtOf(journal, clock, (options.tombstoneDays * 86_400_000) / 2)
+  const doubt = doubtOf(journal, providers, clock, (options.tombstoneDays * 86_400_000) / 2)
   told.on('stale-provider', doubt.forget)
   const writes: WriteDeps = {
     journal,
@@ -253,6 +253,7 @@ async function assemble(
         })
   const compare: FillingDeps = {
     journal,
+    doubt,
     clock,
     providers: providers.map(({ id, raw }) => ({ id, provider: byId.get(id) ?? raw })),
     mirrorsForeign: options.foreign === 'adopt',

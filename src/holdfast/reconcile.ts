@@ -7,6 +7,7 @@ import { pacedProviders } from '../reconcile/pace.ts'
 import { reconcile } from '../reconcile/reconcile.ts'
 import { resumedScrub } from '../reconcile/scrub-state.ts'
 import type { Drift, Mend, ReconcileCounters, Side } from '../reconcile/types.ts'
+import type { Doubt } from './doubt.ts'
 import { type CheckedReconcile, checkReconcile, type Pacing } from './input/reconcile.ts'
 
 /** Of `reconcile`: iterate it for the differences, or await it for the counters at its end. */
@@ -18,6 +19,7 @@ export interface ReconcileRun extends Run<Drift, ReconcileCounters> {
 /** What comparing stands on. */
 export interface CompareDeps {
   readonly journal: Journal
+  readonly doubt: Pick<Doubt, 'until' | 'look'>
   readonly clock: Clock
   /** In the order of the options, guarded: no call of them hangs. */
   readonly providers: readonly { readonly id: number; readonly provider: Provider }[]
@@ -40,27 +42,28 @@ export function reconcileRun(deps: CompareDeps, begin: Begin, options: unknown):
   return Object.assign(begun, { counters: counting })
 }
 
-function work(deps: CompareDeps, checked: CheckedReconcile, counting: ReturnType<typeof newCounting>) {
+async function* work(
+  deps: CompareDeps,
+  checked: CheckedReconcile,
+  counting: ReturnType<typeof newCounting>,
+): AsyncGenerator<Drift, ReconcileCounters, undefined> {
   const { journal, clock, mendWith, mirrorsForeign, closing } = deps
   const { signal: given, providers, pace, ...terms } = checked
+  const signal = given === undefined ? closing : AbortSignal.any([closing, given])
+  await deps.doubt.look(signal)
   const sides = sidesOf(deps, providers, pace)
   const isEverybody = sides.length === deps.providers.length
-  const signal = given === undefined ? closing : AbortSignal.any([closing, given])
   const tools = { journal, clock, mend: mendWith(sides) }
-  return settling(reconcile(tools, { ...terms, sides, isEverybody, mirrorsForeign }, counting, signal))
-
-  /** A repair that went through to its end is what a scrub that was stopped waits for. */
-  async function* settling(run: AsyncGenerator<Drift, ReconcileCounters, undefined>) {
-    const result = yield* run
-    const resumed = terms.repair ? resumedScrub(journal.job('scrub'), clock.now()) : undefined
-    if (resumed !== undefined) await journal.saveJob('scrub', resumed)
-    return result
-  }
+  const result = yield* reconcile(tools, { ...terms, sides, isEverybody, mirrorsForeign }, counting, signal)
+  // A repair that went through to its end is what a scrub that was stopped waits for.
+  const resumed = terms.repair ? resumedScrub(journal.job('scrub'), clock.now()) : undefined
+  if (resumed !== undefined) await journal.saveJob('scrub', resumed)
+  return result
 }
 
 /** These providers, paced, with what the journal knows of them. */
 export function sidesOf(
-  { journal, clock, providers: all }: Pick<CompareDeps, 'journal' | 'clock' | 'providers'>,
+  { journal, doubt, clock, providers: all }: Pick<CompareDeps, 'journal' | 'doubt' | 'clock' | 'providers'>,
   wanted: readonly Provider[],
   pace: Pacing,
 ): readonly Side[] {
@@ -73,7 +76,7 @@ export function sidesOf(
   return chosen.map(({ id, provider }, index) => ({
     id,
     provider: paced[index] ?? provider,
-    isStale: rows.get(id)?.isStale ?? false,
+    isStale: rows.get(id)?.isStale === true || doubt.until(id) !== undefined,
   }))
 }
 

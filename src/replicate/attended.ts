@@ -57,6 +57,8 @@ export async function visit({ journal, provider, id, maxAgeMs, now }: VisitDeps,
     return { isStale, awaySince: wasStale ? undefined : mark?.at, renew: async () => {} }
   }
   if (wasStale) await journal.trusted(id)
+  const seenAt = mark === undefined ? now() : now() - (time - mark.at)
+  if (Math.abs(seenAt - (remembered.at ?? 0)) >= renewAfterMs) await remember({ at: Math.floor(seenAt) })
   const isFresh = mark !== undefined && Math.abs(time - mark.at) < renewAfterMs
   return {
     isStale,

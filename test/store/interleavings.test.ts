@@ -350,6 +350,19 @@ test('a secondary attached again after its markers expired: what was deleted mea
   await here.store.delete('new')
   await world.pass(2 * holdMs, here)
 
+  // Another process, with a directory that has never been there, and that does not replicate: it looks at the mark before it compares.
+  const stranger = world.node()
+  await stranger.open([a, b], external)
+  const seen: string[] = []
+  const comparing = (async () => {
+    for await (const { key, repair } of stranger.store.reconcile({ repair: true })) seen.push(`${key} ${repair}`)
+  })()
+  await Promise.race([comparing, world.pass(60_000, stranger)])
+  await comparing
+  expect(seen).toEqual(['x impossible', 'y impossible'])
+  expect(await stranger.store.get('x')).toBeUndefined()
+  await stranger.close()
+
   // Reconcile shows what is left over, and takes nothing from there; a person says what becomes of it.
   const settled = async <T>(work: PromiseLike<T>): Promise<T> => {
     let isOver = false
