@@ -84,7 +84,11 @@ export function bringing({ journal, clock, mend, state, to, from, deep, identity
     state.fail(key, why)
   }
 
-  async function mended(verdict: Verdict & { readonly is: 'drift' }, signal: AbortSignal): Promise<void> {
+  async function mended(
+    verdict: Verdict & { readonly is: 'drift' },
+    answers: readonly Answer[],
+    signal: AbortSignal,
+  ): Promise<void> {
     const { drift, mending } = verdict
     const { key } = drift
     if (mending === undefined) {
@@ -101,7 +105,10 @@ export function bringing({ journal, clock, mend, state, to, from, deep, identity
     if (journal.isOpenFor(key, to.id)) return
     let outcome: Mended
     try {
-      outcome = await mend({ ...mending, targets: [to.id] }, signal)
+      const { wanted } = mending
+      const source = wanted.is === 'object' ? answers.find(({ side }) => side.id === wanted.source) : undefined
+      const looked = source?.copy === undefined ? {} : { looked: source.copy.object }
+      outcome = await mend({ ...mending, targets: [to.id], ...looked }, signal)
     } catch (error) {
       if (signal.aborted || !(error instanceof HoldfastError) || error.provider === undefined) throw error
       trouble(key, error, error.message)
@@ -114,7 +121,7 @@ export function bringing({ journal, clock, mend, state, to, from, deep, identity
   return {
     async bring(row, sources, listedAt, signal) {
       const { verdict, answers } = await verdictOf(row, sources, listedAt, signal)
-      if (verdict.is === 'drift') await mended(verdict, signal)
+      if (verdict.is === 'drift') await mended(verdict, answers, signal)
       if (verdict.is === 'unknown') {
         const failed = answers.find(({ error }) => error !== undefined)
         trouble(row.key, failed?.error, verdict.drift.why ?? '')

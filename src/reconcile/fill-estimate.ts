@@ -111,7 +111,7 @@ async function reckon(terms: EstimateTerms, clock: Clock, signal: AbortSignal): 
     // Listed once to count and once to compare. Object and marker are asked for at each; at the target both once more when it is sent and when it is looked at.
     const counts = {
       list: 2 * Math.max(1, Math.ceil((listed[index] ?? 0) / entriesPerList)),
-      head: objects * (isTarget ? 5 : 2) + (isTarget ? 0 : (read[index]?.objects ?? 0)),
+      head: objects * (isTarget ? 5 : 2),
       get: read[index]?.objects ?? 0,
       put: isTarget ? objects : 0,
     }
@@ -124,7 +124,7 @@ async function reckon(terms: EstimateTerms, clock: Clock, signal: AbortSignal): 
     money.requests +=
       ((counts.list + counts.put) * price.putPer1000 + (counts.head + counts.get) * price.getPer1000) / 1_000
     // What is sent is paced by the replicator.
-    const paced = counts.list + counts.get + (isTarget ? objects * 3 : counts.head)
+    const paced = counts.list + counts.get + (isTarget ? objects * 2 : counts.head)
     seconds = Math.max(seconds, paced / terms.requestsPerSecond)
   }
   return {

@@ -1,4 +1,4 @@
-import type { Provider } from '../core/provider.ts'
+import type { Provider, RemoteObject } from '../core/provider.ts'
 import type { Version } from '../core/version.ts'
 
 /** One provider to be compared. */
@@ -80,6 +80,8 @@ export interface Mending {
     | { readonly is: 'delete'; readonly version: Version }
   /** Ids of providers that lack it. */
   readonly targets: readonly number[]
+  /** The source's object, where it and the delete markers of the targets were looked at a moment ago: they are not asked for once more. */
+  readonly looked?: RemoteObject
 }
 
 /** What became of a repair. `settled`: meanwhile there is nothing to do any more, or replication does it. */

@@ -26,6 +26,8 @@ export interface Repair {
     | { readonly is: 'delete'; readonly version: Version }
   /** Ids of providers. */
   readonly targets: readonly number[]
+  /** The source's object, where it and the delete markers of the targets were looked at a moment ago: they are not asked for once more. */
+  readonly looked?: RemoteObject
 }
 
 /** What became of a repair. `settled`: meanwhile there is nothing to do any more, or replication does it. */
@@ -48,7 +50,7 @@ export interface MendDeps {
 
 type Mend = (repair: Repair, signal: AbortSignal) => Promise<Repaired>
 
-interface Accepting extends Omit<Repair, 'wanted'> {
+interface Accepting extends Omit<Repair, 'wanted' | 'looked'> {
   readonly version: Version
 }
 
@@ -63,14 +65,15 @@ export function mend(deps: MendDeps): Mend {
   return async (repair, signal) => {
     const { key, wanted, targets } = repair
     if (wanted.is === 'delete') return mendDelete(key, wanted.version, targets)
-    const takers = await lacking(repair, wanted.version, signal)
+    // Before it is sent the marker is looked at once more, however long it waited.
+    const takers = repair.looked === undefined ? await lacking(repair, wanted.version, signal) : targets
     if (takers.length === 0) return settled
     const task = { key, version: wanted.version, targets: takers }
     const source = deps.providers.get(wanted.source)
     if (source === undefined) return impossible('its source is not among the options any more')
     for (let round = 1; ; round++) {
       try {
-        return await fromProvider(task, source, signal)
+        return await fromProvider(task, source, round === 1 ? repair.looked : undefined, signal)
       } catch (error) {
         const code = error instanceof HoldfastError ? error.code : undefined
         if (code === 'NO_SPACE') await room.changed(signal)
@@ -105,9 +108,14 @@ export function mend(deps: MendDeps): Mend {
     )
   }
 
-  async function fromProvider(task: Accepting, source: Provider, signal: AbortSignal): Promise<Repaired> {
+  async function fromProvider(
+    task: Accepting,
+    source: Provider,
+    looked: RemoteObject | undefined,
+    signal: AbortSignal,
+  ): Promise<Repaired> {
     const { key, version } = task
-    const found = await source.head(key, signal)
+    const found = looked ?? (await source.head(key, signal))
     if (found === undefined) return vanished(task, source, signal)
     const there = recognise(found)
     if (there.version !== version)
