@@ -5,7 +5,7 @@ import type { Counting } from './counters.ts'
 import { decide, type Verdict } from './decide.ts'
 import { type GuardLimits, identityGate, listingFinding, manyFinding, stopped } from './guard.ts'
 import type { Row } from './join.ts'
-import type { ReconcileDeps, ReconcileTerms } from './reconcile.ts'
+import type { ReconcileDeps, ReconcileTerms } from './terms.ts'
 import type { Drift, GuardFinding, Mended, Mending } from './types.ts'
 
 export interface JudgeDeps extends Pick<ReconcileDeps, 'clock' | 'mend'> {

@@ -12,7 +12,7 @@ export interface Position {
   reached(key: string): Promise<void> | undefined
   /** Saves what was reached last. */
   keep(): Promise<void>
-  /** The work is done: there is nothing to go on with. */
+  /** The work is done, or begins anew: there is nothing to go on with. */
   forget(): Promise<void>
 }
 
@@ -46,7 +46,11 @@ export function positionOf(
       return clock.monotonic() - savedAt < everyMs ? undefined : save()
     },
     keep: save,
-    forget: () => journal.saveJob(name, undefined),
+    forget() {
+      reached = ''
+      written = ''
+      return journal.saveJob(name, undefined)
+    },
   }
 }
 

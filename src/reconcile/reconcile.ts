@@ -1,44 +1,16 @@
-import type { Clock } from '../core/ports.ts'
-import type { Journal } from '../journal/contract.ts'
 import type { Counting } from './counters.ts'
 import { isProvenEqual } from './equal.ts'
-import { count, emptySurvey, type GuardLimits, identityFinding, stopped, surveyFinding } from './guard.ts'
+import { count, emptySurvey, identityFinding, stopped, surveyFinding } from './guard.ts'
 import { inOrder } from './in-order.ts'
 import { joined, type Row, type Rows } from './join.ts'
 import { judge } from './judge.ts'
 import { positionOf } from './position.ts'
-import type { Drift, Mend, ReconcileCounters, Side } from './types.ts'
+import type { ReconcileDeps, ReconcileTerms } from './terms.ts'
+import type { Drift, ReconcileCounters } from './types.ts'
 import { settleSides } from './whole.ts'
 
 /** Keys that are asked for, or mended, at a time. */
 const atATime = 16
-
-export interface ReconcileDeps {
-  readonly journal: Pick<Journal, 'isOpen' | 'view' | 'providers' | 'job' | 'saveJob' | 'counts' | 'trusted' | 'filled'>
-  readonly clock: Clock
-  readonly mend: Mend
-}
-
-/** What to compare, and what to do about it. Checked. */
-export interface ReconcileTerms {
-  /** In the order of the options. */
-  readonly sides: readonly Side[]
-  /** They are all that the options name. */
-  readonly isEverybody: boolean
-  readonly repair: boolean
-  readonly prefix: string
-  /** Exclusive; '' from the beginning. */
-  readonly startAfter: string
-  /** Goes on where the last run of the same kind was, where one did not come to its end. */
-  readonly resume: boolean
-  readonly attributes: boolean
-  readonly deep: boolean
-  readonly guard: GuardLimits
-  readonly confirm: boolean
-  readonly leftovers: 'report' | 'restore' | 'delete'
-  /** Whether objects that were written past Holdfast are brought to the others. */
-  readonly mirrorsForeign: boolean
-}
 
 /**
  * Compares what the providers have, key by key, and yields where they differ; with `repair` it queues what makes them equal. `counting` is kept up to
@@ -72,6 +44,8 @@ export async function* reconcile(
 
   try {
     inner.throwIfAborted()
+    // What an earlier run settled is no part of one that begins anew.
+    if (!terms.resume && position.saved !== '') await position.forget()
     counting.guard = await identity()
     if (repair) await survey()
     isClean = yield* compare()

@@ -49,11 +49,17 @@ export interface ReconcileCounters {
   readonly unknown: number
   /** Keys listed, by provider. */
   readonly listed: Readonly<Record<string, number>>
+  /** Keys that differ so: see `Drift`. */
   readonly missing: number
+  /** Keys; see `Drift`. */
   readonly different: number
+  /** Keys; see `Drift`. */
   readonly foreign: number
+  /** Keys; see `Drift`. */
   readonly deleted: number
+  /** Keys whose repair is on its way. */
   readonly queued: number
+  /** Keys that differ and cannot be repaired; each `Drift` says why. */
   readonly impossible: number
   /** Heads and marker looks that were needed. */
   readonly asked: number

@@ -382,6 +382,20 @@ describe('where it is', () => {
     expect([...w.jobs.keys()]).toEqual([])
   })
 
+  test('a run that begins anew leaves no older position to be gone on from', async () => {
+    const w = await withOne()
+    for (const key of ['a', 'b']) await plant(w.first.inner, key, { version: hourAgo })
+    const first = w.run()
+    for (let step = 0; step < 2; step++) await first.iterate.next()
+    await first.iterate.return({ ...first.counters })
+    expect(w.jobs.size).toBe(1)
+    const second = w.run()
+    await second.iterate.next()
+    // As a kill leaves it: nothing was saved yet.
+    expect(w.jobs.size).toBe(0)
+    await second.iterate.return({ ...second.counters })
+  })
+
   test('an abort rejects with its reason, and keeps the position', async () => {
     const w = await withOne()
     for (const key of ['a', 'b', 'c']) await plant(w.first.inner, key, { version: hourAgo })

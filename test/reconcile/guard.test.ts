@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest'
 import { identityKey } from '../../src/core/key.ts'
-import type { ReconcileTerms } from '../../src/reconcile/reconcile.ts'
+import type { ReconcileTerms } from '../../src/reconcile/terms.ts'
 import { manualClock } from '../../src/testing/clock.ts'
 import { lose, plant, version, writesAt } from './scene.ts'
 import { type World, world } from './world.ts'
