@@ -20,6 +20,8 @@ export interface Doubt {
    * answer is doubted as far as it was.
    */
   look(signal: AbortSignal): Promise<void>
+  /** Whether others may be repaired from it: never from one that this directory has not been to, and whose mark cannot be read now. */
+  mayGive(provider: number, signal: AbortSignal): Promise<boolean>
 }
 
 export function doubtOf(
@@ -47,20 +49,27 @@ export function doubtOf(
     readAt = Number.NEGATIVE_INFINITY
   }
 
+  function until(provider: number): number | undefined {
+    if (clock.monotonic() - readAt >= freshMs) read()
+    const trustedFrom = clock.now() - trustedMs
+    const visitedAt = visits.get(provider) ?? Number.POSITIVE_INFINITY
+    return stale.has(provider) || visitedAt < trustedFrom ? trustedFrom : undefined
+  }
+
+  async function look(signal: AbortSignal): Promise<void> {
+    const asked = providers.map(each => visit({ journal, ...each, maxAgeMs: trustedMs, now: clock.now }, signal))
+    await Promise.allSettled(asked)
+    signal.throwIfAborted()
+    forget()
+  }
+
   return {
-    until(provider) {
-      if (clock.monotonic() - readAt >= freshMs) read()
-      const trustedFrom = clock.now() - trustedMs
-      return stale.has(provider) || (visits.get(provider) ?? Number.POSITIVE_INFINITY) < trustedFrom
-        ? trustedFrom
-        : undefined
-    },
+    until,
     forget,
-    async look(signal) {
-      const visits = providers.map(each => visit({ journal, ...each, maxAgeMs: trustedMs, now: clock.now }, signal))
-      await Promise.allSettled(visits)
-      signal.throwIfAborted()
-      forget()
+    look,
+    async mayGive(provider, signal) {
+      if (lastVisit(journal, provider) === undefined) await look(signal)
+      return until(provider) === undefined && lastVisit(journal, provider) !== undefined
     },
   }
 }

@@ -188,8 +188,13 @@ async function assemble(
   }
   const room = openRoom({ journal, clock, maxStageBytes: options.maxStageBytes })
   const mending = { journal, stage, room, maxStageBytes: options.maxStageBytes, clock }
+  const heal = mend({ ...mending, providers: byId, mirrorsForeign: options.foreign === 'adopt' })
   const healing = healingOf({
-    mend: mend({ ...mending, providers: byId, mirrorsForeign: options.foreign === 'adopt' }),
+    mend: async (repair, signal) => {
+      const { wanted } = repair
+      const isSafe = wanted.is === 'delete' || (await doubt.mayGive(wanted.source, signal))
+      return isSafe ? heal(repair, signal) : { is: 'settled' }
+    },
     clock,
     repaired: ({ key, version, missingAt }) =>
       emit('repair', { key, version, providers: missingAt.map(id => byId.get(id)?.name ?? String(id)) }),

@@ -353,6 +353,9 @@ test('a secondary attached again after its markers expired: what was deleted mea
   // Another process, with a directory that has never been there, and that does not replicate: it looks at the mark before it compares.
   const stranger = world.node()
   await stranger.open([a, b], external)
+  await stranger.store.get('x')
+  await world.pass(5_000, stranger)
+  expect((await stranger.store.status()).repairs.writes).toBe(0)
   const seen: string[] = []
   const comparing = (async () => {
     for await (const { key, repair } of stranger.store.reconcile({ repair: true })) seen.push(`${key} ${repair}`)
