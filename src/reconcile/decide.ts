@@ -55,7 +55,9 @@ export function decide(key: string, answers: readonly Answer[], policy: Policy):
   const why = obstacle(answers, held, wanted, policy)
   const drift = driftOf(key, answers, wanted, kind, why)
   if (why === undefined && wanted !== undefined) {
-    return { is: 'drift', drift, mending: { key, wanted: asked(wanted), targets: lacking.map(({ side }) => side.id) } }
+    const targets = lacking.map(({ side }) => side.id)
+    const looked = wanted.best === undefined ? {} : { looked: wanted.best.copy.object }
+    return { is: 'drift', drift, mending: { key, wanted: asked(wanted), targets, ...looked } }
   }
   const leftover = wanted === undefined && policy.leftovers === 'delete' ? leftoverOf(key, held) : undefined
   if (leftover === undefined) return { is: 'drift', drift, mending: undefined }

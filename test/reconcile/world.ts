@@ -108,7 +108,8 @@ function depsOf(made: World, nothing: KeyView): ReconcileDeps {
   return {
     clock: systemClock,
     mend: async mending => {
-      mended.push(mending)
+      const { key, wanted, targets } = mending
+      mended.push({ key, wanted, targets })
       return made.mend(mending)
     },
     journal: {
