@@ -18,14 +18,18 @@ const mostLooked = 1000
  */
 export async function* listKeys(inner: Inner, listing: Listing): AsyncGenerator<ListEntry> {
   const { prefix, delimiter, startAfter, whenUnreachable, ...call } = listing
-  const position = await positionOf(inner, startAfter, delimiter, call)
+  const position =
+    groupOf(startAfter) === startAfter
+      ? ((await firstOf(startAfter))?.position ?? nameOfGroup(startAfter))
+      : await positionOf(inner, startAfter, call)
+  /** Given already, and not to be known by that when another part of them comes. */
   const groups = new Set<string>()
   /** A range of names that nobody could list: only what is marked `partial` may follow. */
   let missing: HoldfastError | undefined
   let hasBegun = false
 
   for (const range of namePrefixes(prefix)) {
-    if (compareKeys(position, range) > 0 && !position.startsWith(range)) continue
+    if (isBehind(range, position)) continue
     const request = { prefix: range, startAfter: position, whenUnreachable, ...call }
     try {
       for await (const entry of inner.list({ ...request, ...(delimiter === '/' ? { delimiter } : {}) })) {
@@ -66,10 +70,35 @@ export async function* listKeys(inner: Inner, listing: Listing): AsyncGenerator<
     if (!isHidden) yield { ...entry, key }
   }
 
-  function* shownGroup({ partial }: ListEntry, group: string): Generator<ListEntry> {
+  async function* shownGroup(entry: ListEntry, group: string): AsyncGenerator<ListEntry> {
     if (groups.has(group)) return
-    if (delimiter !== '/' || nameOfGroup(group) !== group || nameOf(group) !== group) groups.add(group)
-    yield { type: 'prefix', prefix: group, ...(partial === undefined ? {} : { partial }) }
+    // A group that the store inside gives is given once; it comes after all other names of its keys, unless its own is an odd one.
+    if (entry.type === 'object' || nameOfGroup(group) !== group) groups.add(group)
+    if (await wasGiven(group)) return
+    yield { type: 'prefix', prefix: group, ...(entry.partial === undefined ? {} : { partial: true }) }
+  }
+
+  /** Whether the group has a name before the place where this listing begins, with other names in between: it was given there. */
+  async function wasGiven(group: string): Promise<boolean> {
+    if (position === '' || keyOfName(position).startsWith(group)) return false
+    const ranges = namePrefixes(group)
+    // Only then can anything be between them.
+    if (ranges.length === 1 || !position.startsWith(commonStart(ranges))) return false
+    const first = await firstOf(group)
+    return first !== undefined && compareKeys(first.name, position) <= 0
+  }
+
+  /** The first name of a group; `position`: the last name before it, as far as it matters. */
+  async function firstOf(group: string): Promise<{ readonly name: string; readonly position: string } | undefined> {
+    for (const range of namePrefixes(group)) {
+      let before = range
+      for await (const entry of inner.list({ prefix: range, ...call, whenUnreachable })) {
+        if (entry.type !== 'object') continue
+        if (keyOfName(entry.key).startsWith(group)) return { name: entry.key, position: before }
+        before = entry.key
+      }
+    }
+    return undefined
   }
 
   function groupOf(key: string): string | undefined {
@@ -83,20 +112,25 @@ function isPlain(group: string): boolean {
   return decodeKey(group) === group && !group.slice(-2).includes('!')
 }
 
+/** Whether all names that begin so come before this one. */
+function isBehind(range: string, position: string): boolean {
+  return compareKeys(position, range) > 0 && !position.startsWith(range)
+}
+
+function commonStart([first = '', ...others]: readonly string[]): string {
+  let length = first.length
+  while (!others.every(each => each.startsWith(first.slice(0, length)))) length--
+  return first.slice(0, length)
+}
+
 /**
- * The name after which a listing goes on after this key, or group. Where an object of the key may have either of two names, the one that is there; a
- * group that has no object of its own name is where its keys are.
+ * The name after which a listing goes on after this key. Where an object of the key may have either of two names, the one that is there; where neither
+ * is there any more, the one that comes first.
  */
-async function positionOf(
-  inner: Inner,
-  startAfter: string,
-  delimiter: string,
-  call: { readonly signal?: AbortSignal },
-): Promise<string> {
+async function positionOf(inner: Inner, startAfter: string, call: { readonly signal?: AbortSignal }): Promise<string> {
   const name = nameOf(startAfter)
   const plain = startAfter === '' ? undefined : plainNameOf(startAfter)
   if (plain === undefined || (await told(inner.head(name, call))) !== undefined) return name
-  if (delimiter !== '' && startAfter.endsWith(delimiter)) return nameOfGroup(startAfter)
   if ((await unlessRefused(told(inner.head(plain, call)))) !== undefined) return plain
   return compareKeys(name, plain) < 0 ? name : plain
 }
