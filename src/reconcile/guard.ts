@@ -103,6 +103,8 @@ export function listingFinding(
 ): GuardFinding | undefined {
   const theirNow = object.serverTime ?? clock.now()
   const begun = theirNow - (clock.monotonic() - listedAt)
+  // S3 counts the time of an upload in parts from its beginning, which may lie days before there was an object.
+  if (object.etag?.includes('-') === true) return undefined
   const { listsAtOnce } = provider.capabilities
   if (object.modifiedAt.getTime() > begun - (listsAtOnce ? slackMs : lagMs)) return undefined
   const message = `${provider.name} does not list ${shown(object.key)}, and has had it since ${object.modifiedAt.toISOString()}: its listing cannot be believed`

@@ -1,8 +1,13 @@
 import { describe, expect, test } from 'vitest'
 import { identityKey } from '../../src/core/key.ts'
+import type { RemoteObject } from '../../src/core/provider.ts'
+import { systemClock } from '../../src/core/system.ts'
+import { memory } from '../../src/providers/memory.ts'
+import { listingFinding } from '../../src/reconcile/guard.ts'
 import type { ReconcileTerms } from '../../src/reconcile/terms.ts'
+import type { Side } from '../../src/reconcile/types.ts'
 import { manualClock } from '../../src/testing/clock.ts'
-import { lose, plant, version, writesAt } from './scene.ts'
+import { lose, never, plant, version, writesAt } from './scene.ts'
 import { type World, world } from './world.ts'
 
 const old = version(Date.UTC(2026, 0, 1))
@@ -131,4 +136,24 @@ describe('what nobody can confirm away', () => {
     w.second.faults.rules = [{ on: 'list', fault: { kind: 'short', after: 2 } }]
     await expectStopped(w, 'listing', /second does not list "c", and has had it since/, { confirm: true })
   })
+
+  test('listing: an object of parts may be younger than its time says, and stops nothing', async () => {
+    const [side] = sidesOfOne()
+    const object = await objectAt(Date.now() - 3_600_000)
+    const found = (etag: string) => listingFinding(side, { ...object, etag }, systemClock.monotonic(), systemClock)
+    expect(found('0'.repeat(32))).toMatchObject({ rule: 'listing' })
+    expect(found(`${'0'.repeat(32)}-2`)).toBeUndefined()
+  })
 })
+
+function sidesOfOne(): readonly [Side] {
+  return [{ id: 1, provider: memory({ name: 'one' }), isStale: false }]
+}
+
+async function objectAt(modifiedMs: number): Promise<RemoteObject> {
+  const provider = memory({ name: 'object' })
+  await plant(provider, 'a')
+  const object = await provider.head('a', never)
+  if (object === undefined) throw new Error('it was just put')
+  return { ...object, modifiedAt: new Date(modifiedMs) }
+}
