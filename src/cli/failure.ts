@@ -50,7 +50,6 @@ export function exitCodeOf(error: unknown): number {
 /** What to do about it, where the message of the error does not say so itself. */
 const remedies: Partial<Readonly<Record<ErrorCode, string>>> = {
   UNAVAILABLE: '`holdfast status` says how the providers are, `holdfast check` what is wrong with them',
-  NO_SPACE: '`holdfast drain` carries off what waits; or raise maxStageBytes',
   ACK_TIMEOUT: '`holdfast status` says what it waits for',
 }
 
@@ -65,7 +64,7 @@ export function lineOf(error: unknown): string {
 
 function blockedRemedy({ field, rule }: HoldfastError): string {
   if (field !== 'guard') return '`holdfast blocked` lists what is blocked, and how to settle it'
-  if (rule === 'identity' || rule === 'listing') return 'nothing was changed by force, and --confirm does not help here'
+  if (rule === 'identity' || rule === 'listing') return 'nothing was changed, and --confirm does not overrule this'
   return 'look at it, and say --confirm if it is meant'
 }
 

@@ -69,6 +69,8 @@ export interface RunOptions {
   readonly stdin?: string | Uint8Array
   readonly env?: Readonly<Record<string, string>>
   readonly cwd?: string
+  /** Both streams through one pipe, in the order in which they were written; all is `stdout` then. */
+  readonly isMerged?: boolean
 }
 
 /** `config`: options over the usual ones. */
@@ -121,7 +123,8 @@ function environment(more: Readonly<Record<string, string>> = {}): NodeJS.Proces
 }
 
 function begin(cwd: string, args: string, options: RunOptions): Running {
-  const child = spawn(process.execPath, command(args), {
+  const merge = options.isMerged === true ? ['-c', 'exec "$@" 2>&1', 'sh', process.execPath] : []
+  const child = spawn(merge.length > 0 ? 'sh' : process.execPath, [...merge, ...command(args)], {
     cwd: options.cwd ?? cwd,
     env: environment(options.env),
     stdio: ['pipe', 'pipe', 'pipe'],

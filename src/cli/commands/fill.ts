@@ -136,9 +136,9 @@ function linesOfEstimate(estimate: FillEstimate, to: string): string[] {
   ]
 }
 
-function linesOfResult({ stored, bytes, impossible, failed, without, filled }: FillResult, to: string): string[] {
+function linesOfResult({ objects, bytes, impossible, failed, without, filled }: FillResult, to: string): string[] {
   return [
-    `${counted(stored, 'object')} stored at ${plain(to)} (${bytesText(bytes)})${impossible === 0 ? '' : `, ${countText(impossible)} impossible`}`,
+    `${counted(objects, 'object')} (${bytesText(bytes)}) brought to ${plain(to)}${impossible === 0 ? '' : `, ${countText(impossible)} of them impossible`}`,
     ...failed.map(({ key, why }) => `impossible: ${plain(key)}: ${plain(why)}`),
     ...(without.length === 0 ? [] : [`without ${without.map(plain).join(', ')}: it could not be asked`]),
     ...(filled ? [`${plain(to)} has everything that the others have`] : []),

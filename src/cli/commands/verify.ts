@@ -30,7 +30,7 @@ async function verify(context: Context, key: string | undefined, { prefix }: Opt
     const wrong = differencesOf(counters) + counters.unknown
     if (wrong > 0)
       throw new Unsettled(
-        `${counted(wrong, 'key')} not the same everywhere; \`holdfast reconcile --repair\` settles what can be settled`,
+        `${counted(wrong, 'key')} not the same everywhere; \`holdfast reconcile --repair --deep\` settles what can be settled`,
       )
     return
   }
@@ -39,6 +39,6 @@ async function verify(context: Context, key: string | undefined, { prefix }: Opt
   for (const line of linesOf(inspection, say)) await say.line(line)
   if (!inspection.agree)
     throw new Unsettled(
-      `${plain(key ?? '')} is not the same everywhere; \`holdfast reconcile --repair\` settles what can be settled`,
+      `${plain(key ?? '')} is not the same everywhere; \`holdfast reconcile --repair --deep\` settles what can be settled`,
     )
 }
