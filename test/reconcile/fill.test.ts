@@ -11,7 +11,6 @@ import { headAt, putAt } from '../replicate/mending.ts'
 import { bodyAt, eventually, keysOf, testDirectory } from '../support/store.ts'
 
 const banned = [{ fault: { kind: 'fail', code: 'DENIED', reason: 'ACCOUNT', message: 'account closed' } }] as const
-const down = { kind: 'fail', code: 'UNAVAILABLE', reason: 'SERVER' } as const
 const keys = (count: number, begin = 'k') =>
   Array.from({ length: count }, (_, n) => `${begin}/${String(n).padStart(4, '0')}`)
 
@@ -161,24 +160,6 @@ test('a run that was left goes on where it was, with its counts; resume: false b
   await b.inner.delete('k/0000', undefined, AbortSignal.timeout(1_000))
   await expect(store.backfill({ to: 'b', resume: false })).resolves.toMatchObject({ objects: 1, queued: 1, stored: 1 })
 })
-
-test('progress comes every second, while a provider does not answer too, and it goes on when it does', async () => {
-  await using directory = await testDirectory()
-  const [a, b] = [faultyMemory('a'), faultyMemory('b')]
-  for (const key of keys(40)) await putAt(a.inner, key, 'x')
-  const store = await directory.open([a.provider, b.provider])
-  await eventually(async () => (await store.status()).providers.every(({ state }) => state === 'up'))
-  const at: number[] = [performance.now()]
-  const run = store.backfill({ to: 'b', maxRequestsPerSecond: 50 })
-  for await (const { queued } of run) {
-    at.push(performance.now())
-    if (at.length === 2) a.faults.rules = [{ on: ['get', 'head'], fault: down }]
-    if (at.length === 5) a.faults.rules = []
-    if (at.length === 4) expect(queued).toBeLessThan(40)
-  }
-  for (let index = 1; index < at.length; index++) expect((at[index] ?? 0) - (at[index - 1] ?? 0)).toBeLessThan(1_900)
-  await expect(run).resolves.toMatchObject({ queued: 40, stored: 40, impossible: 0, filled: true })
-}, 60_000)
 
 test('what cannot be brought is named, and the provider stays unfilled', async () => {
   await using directory = await testDirectory()
