@@ -125,8 +125,9 @@ function linesOfEstimate(estimate: FillEstimate, to: string): string[] {
   const { objects, bytes, requests, egressBytes, seconds, money, without } = estimate
   const names = Object.keys(requests)
   const rows = names.map(name => {
-    const { list = 0, head = 0, get = 0, put = 0 } = requests[name] ?? {}
-    return [plain(name), ...[list, head, get, put].map(countText), bytesText(egressBytes[name] ?? 0)]
+    const asked = requests[name]
+    const counts = [asked?.list, asked?.head, asked?.get, asked?.put].map(count => countText(count ?? 0))
+    return [plain(name), ...counts, bytesText(egressBytes[name] ?? 0)]
   })
   return [
     `${plain(to)} lacks ${counted(objects, 'object')} (${bytesText(bytes)})`,
