@@ -176,8 +176,17 @@ export interface NewWrite {
   readonly body: WriteBody
   /** Ids of the providers that are to have it. The first is the primary. */
   readonly providers: readonly number[]
+  /** Of a repair: objects of this version whose bytes were read and are wrong, whatever their provider says of them. They are replaced. */
+  readonly damaged?: readonly DamagedCopy[]
   /** The write is refused with NO_SPACE where it would bring the bodies not yet released over this many bytes. */
   readonly maxStageBytes: number
+}
+
+/** Where a copy is whose bytes are not what its provider says. */
+export interface DamagedCopy {
+  readonly provider: number
+  /** Names the object there. */
+  readonly token: string
 }
 
 /**
@@ -229,6 +238,7 @@ export interface ReplicaRow {
   readonly notBefore: number
   readonly reason: Reason | undefined
   readonly message: string | undefined
+  /** Names what is stored there; while it waits and was never stored, a damaged copy that is to be replaced. */
   readonly token: string | undefined
   readonly proof: Proof | undefined
   readonly etag: string | undefined

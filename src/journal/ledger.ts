@@ -4,6 +4,7 @@ import type { Database } from 'better-sqlite3'
 import { HoldfastError, type Reason } from '../core/errors.ts'
 import { nextVersion, type Version } from '../core/version.ts'
 import type { Accepted, Decision, Evidence, NewWrite, Postponed, WriteBody } from './contract.ts'
+import { checkLocally } from './condition.ts'
 import { fence } from './fence.ts'
 import { bit, bitsOf, maskOf } from './masks.ts'
 import { partRows } from './parts.ts'
@@ -46,7 +47,7 @@ export function ledger(database: Database, writer: string, bodies: string) {
      VALUES (@key, @version, @kind, @origin, @state, @condition, @size, @crc32c, @md5, @attributes, @sum, @body, @file, @parts, @now, @targets, @waiting, 0, 0)`,
   )
   const addReplica = sql(
-    "INSERT INTO replicas (seq, provider, state, attempt, not_before) VALUES (?, ?, 'waiting', 0, 0) ON CONFLICT DO NOTHING",
+    "INSERT INTO replicas (seq, provider, state, attempt, not_before, token) VALUES (?, ?, 'waiting', 0, 0, ?) ON CONFLICT DO NOTHING",
   )
   const olderOpen = sql<{ seq: number; origin: string }>(
     "SELECT seq, origin FROM writes WHERE key = ? AND state = 'open' AND version < ?",
@@ -174,7 +175,8 @@ export function ledger(database: Database, writer: string, bodies: string) {
         waiting,
       })
       const seq = Number(lastInsertRowid)
-      for (const provider of write.providers) if ((waiting & bit(provider)) !== 0) addReplica.run(seq, provider)
+      for (const provider of write.providers)
+        if ((waiting & bit(provider)) !== 0) addReplica.run(seq, provider, damagedAt(write, provider))
       raiseHighest(version)
       if (!tentative) {
         supersedeOlder(write.key, version)
@@ -298,7 +300,7 @@ export function ledger(database: Database, writer: string, bodies: string) {
       }
       sql("UPDATE writes SET state = 'open' WHERE seq = ?").run(seq)
       parts.keepFor(seq)
-      for (const provider of bitsOf(write.targets)) addReplica.run(seq, provider)
+      for (const provider of bitsOf(write.targets)) addReplica.run(seq, provider, null)
       putEvidence(write, decision.provider, decision.evidence)
       replicas.recount(seq)
       addMeta.run(1, 'accepted')
@@ -379,22 +381,6 @@ function filesOf(body: WriteBody): readonly string[] {
   return body.in === 'file' ? [body.file] : []
 }
 
-/** What this directory knows to be false needs no provider to refuse it. */
-function checkLocally(write: IncomingWrite, newest: WriteRecord | undefined): void {
-  if (newest === undefined) return
-  const holds =
-    write.condition === 'absent'
-      ? newest.kind === 'delete'
-      : newest.kind === 'put' && newest.version === write.condition?.version
-  if (holds) return
-  const found = newest.kind === 'delete' ? 'it is deleted' : `it has version ${newest.version}`
-  const wanted = write.condition === 'absent' ? 'be absent' : `have version ${write.condition?.version}`
-  throw new HoldfastError('PRECONDITION', `the key was to ${wanted}, but ${found}`, {
-    key: write.key,
-    field: 'if',
-    rule: 'condition',
-    reason: 'CONDITION',
-    outcome: 'rejected',
-    retryable: false,
-  })
+function damagedAt({ damaged }: IncomingWrite, id: number): string | null {
+  return damaged?.find(({ provider }) => provider === id)?.token ?? null
 }

@@ -57,12 +57,20 @@ export function decide(key: string, answers: readonly Answer[], policy: Policy):
   if (why === undefined && wanted !== undefined) {
     const targets = lacking.map(({ side }) => side.id)
     const looked = wanted.best === undefined ? {} : { looked: wanted.best.copy.object }
-    return { is: 'drift', drift, mending: { key, wanted: asked(wanted), targets, ...looked } }
+    return { is: 'drift', drift, mending: { key, wanted: asked(wanted), targets, ...damagedOf(lacking), ...looked } }
   }
   const leftover = wanted === undefined && policy.leftovers === 'delete' ? leftoverOf(key, held) : undefined
   if (leftover === undefined) return { is: 'drift', drift, mending: undefined }
   const { why: _, ...explained } = drift
   return { is: 'drift', drift: { ...explained, repair: 'none' }, mending: leftover }
+}
+
+/** Copies whose bytes were read and are wrong: what their providers say of them is not to be believed either. */
+function damagedOf(lacking: readonly Answer[]): Pick<Mending, 'damaged'> {
+  const damaged = lacking.flatMap(({ side, copy }) =>
+    copy?.read !== undefined && copy.isDamaged ? [{ provider: side.id, token: copy.object.token }] : [],
+  )
+  return damaged.length === 0 ? {} : { damaged }
 }
 
 type Wanted =

@@ -86,6 +86,8 @@ export interface Mending {
     | { readonly is: 'delete'; readonly version: Version }
   /** Ids of providers that lack it. */
   readonly targets: readonly number[]
+  /** Of the targets: objects whose bytes were read and are wrong, although their provider says otherwise. */
+  readonly damaged?: readonly { readonly provider: number; readonly token: string }[]
   /** The source's object, where it and the delete markers of the targets were looked at a moment ago: they are not asked for once more. */
   readonly looked?: RemoteObject
 }

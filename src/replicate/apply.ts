@@ -121,7 +121,7 @@ function compare(write: WriteRow, found: RemoteObject, applying: Applying): Sett
   // Both were written past Holdfast, and in the same moment as far as their services tell: whoever compared them chose ours.
   if (there.whose === 'foreign' && there.version === write.version) return undefined
   if (there.whose === 'ours' && there.version === write.version) {
-    if (!isSame(write, found) || lacksTags(applying, found)) return undefined
+    if (!isSame(write, found) || lacksTags(applying, found) || isKnownDamaged(applying, found)) return undefined
     const attested = found.attested.crc32c !== undefined || found.attested.md5 !== undefined
     return { is: 'stored', token: found.token, etag: found.etag, proof: attested ? 'server-full' : 'none' }
   }
@@ -132,6 +132,11 @@ function compare(write: WriteRow, found: RemoteObject, applying: Applying): Sett
       write.key,
     )
   return { is: 'overtaken', by: there.version, foreign: there.whose === 'foreign' ? found : undefined }
+}
+
+/** A repair was made because somebody read the bytes of this object, and they were wrong: that its provider says otherwise proves nothing. */
+function isKnownDamaged({ task: { write, replica } }: Applying, found: RemoteObject): boolean {
+  return write.origin === 'repair' && replica.storedAt === undefined && replica.token === found.token
 }
 
 /** How much later than our own put a provider's whole seconds may make an object look. */

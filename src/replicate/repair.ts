@@ -8,7 +8,7 @@ import { markerAt } from '../core/marker.ts'
 import type { Clock } from '../core/ports.ts'
 import type { Provider, RemoteObject } from '../core/provider.ts'
 import { maxClockLeadMs, type Version, versionTime } from '../core/version.ts'
-import type { Journal, NewWrite } from '../journal/contract.ts'
+import type { DamagedCopy, Journal, NewWrite } from '../journal/contract.ts'
 import { commitDraft, type Draft } from '../stage/drafts.ts'
 import type { Stage } from '../stage/stage.ts'
 import { type Fetched, fetchInto } from './fetch.ts'
@@ -26,6 +26,8 @@ export interface Repair {
     | { readonly is: 'delete'; readonly version: Version }
   /** Ids of providers. */
   readonly targets: readonly number[]
+  /** Of the targets: objects whose bytes were read and are wrong, although their provider says otherwise. */
+  readonly damaged?: readonly DamagedCopy[]
   /** The source's object, where it and the delete markers of the targets were looked at a moment ago: they are not asked for once more. */
   readonly looked?: RemoteObject
 }
@@ -68,7 +70,8 @@ export function mend(deps: MendDeps): Mend {
     // Before it is sent the marker is looked at once more, however long it waited.
     const takers = repair.looked === undefined ? await lacking(repair, wanted.version, signal) : targets
     if (takers.length === 0) return settled
-    const task = { key, version: wanted.version, targets: takers }
+    const damaged = repair.damaged?.filter(({ provider }) => takers.includes(provider)) ?? []
+    const task = { key, version: wanted.version, targets: takers, ...(damaged.length === 0 ? {} : { damaged }) }
     const source = deps.providers.get(wanted.source)
     if (source === undefined) return impossible('its source is not among the options any more')
     for (let round = 1; ; round++) {
@@ -197,7 +200,7 @@ export function mend(deps: MendDeps): Mend {
   }
 
   function rowOf(
-    { key, version, targets }: Accepting,
+    { key, version, targets, damaged }: Accepting,
     attributes: Attributes,
   ): Omit<NewWrite, 'kind' | 'size' | 'crc32c' | 'md5' | 'body'> {
     return {
@@ -208,6 +211,7 @@ export function mend(deps: MendDeps): Mend {
       condition: undefined,
       attributes,
       providers: targets,
+      ...(damaged === undefined ? {} : { damaged }),
       maxStageBytes: deps.maxStageBytes,
     }
   }
