@@ -31,10 +31,15 @@ export interface FillEstimate {
   readonly without: readonly string[]
 }
 
+/** How many requests of a kind. */
 export interface RequestCounts {
+  /** Of a thousand entries each. */
   readonly list: number
+  /** Of objects and of delete markers. */
   readonly head: number
+  /** Of whole objects. */
   readonly get: number
+  /** Of whole objects. */
   readonly put: number
 }
 
@@ -109,22 +114,19 @@ async function reckon(terms: EstimateTerms, clock: Clock, signal: AbortSignal): 
     const { provider } = side
     const isTarget = side === to
     // Listed once to count and once to compare. Object and marker are asked for at each; at the target both once more when it is sent and when it is looked at.
-    const counts = {
-      list: 2 * Math.max(1, Math.ceil((listed[index] ?? 0) / entriesPerList)),
-      head: objects * (isTarget ? 5 : 2),
-      get: read[index]?.objects ?? 0,
-      put: isTarget ? objects : 0,
-    }
+    const list = 2 * Math.max(1, Math.ceil((listed[index] ?? 0) / entriesPerList))
+    const head = objects * (isTarget ? 5 : 2)
+    const get = read[index]?.objects ?? 0
+    const puts = isTarget ? objects : 0
     const price = priceOf(provider, terms.prices)
     const egress = read[index]?.bytes ?? 0
-    requests[provider.name] = counts
+    requests[provider.name] = { list, head, get, put: puts }
     egressBytes[provider.name] = egress
     prices[provider.name] = price
     money.egress += (egress / bytesPerGB) * price.egressPerGB
-    money.requests +=
-      ((counts.list + counts.put) * price.putPer1000 + (counts.head + counts.get) * price.getPer1000) / 1_000
+    money.requests += ((list + puts) * price.putPer1000 + (head + get) * price.getPer1000) / 1_000
     // What is sent is paced by the replicator.
-    const paced = counts.list + counts.get + (isTarget ? objects * 2 : counts.head)
+    const paced = list + get + (isTarget ? objects * 2 : head)
     seconds = Math.max(seconds, paced / terms.requestsPerSecond)
   }
   return {

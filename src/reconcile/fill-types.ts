@@ -28,10 +28,15 @@ export interface FillProgress {
 
 /** What came of filling a provider. */
 export interface FillResult {
+  /** Keys that the provider lacked, by the listings, and that were dealt with. */
   readonly objects: number
+  /** Of these. */
   readonly bytes: number
+  /** Repairs that were queued. */
   readonly queued: number
+  /** Of these, confirmed by the provider. */
   readonly stored: number
+  /** Keys that could not be brought there. */
   readonly impossible: number
   /** The first hundred of these. */
   readonly failed: readonly { readonly key: string; readonly why: string }[]

@@ -55,23 +55,13 @@ export async function encodedEstimate(
 }
 
 function both(a: FillEstimate, b: FillEstimate): FillEstimate {
-  const counted = (x: Readonly<Record<string, number>>, y: Readonly<Record<string, number>>) =>
-    Object.fromEntries(Object.entries(x).map(([name, count]) => [name, count + (y[name] ?? 0)]))
-  const requests = Object.entries(a.requests).map(([name, { list, head, get, put }]) => {
-    const other = b.requests[name]
-    const sums = {
-      list: list + (other?.list ?? 0),
-      head: head + (other?.head ?? 0),
-      get: get + (other?.get ?? 0),
-      put: put + (other?.put ?? 0),
-    }
-    return [name, sums] as const
-  })
   return {
     objects: a.objects + b.objects,
     bytes: a.bytes + b.bytes,
     listed: counted(a.listed, b.listed),
-    requests: Object.fromEntries(requests),
+    requests: Object.fromEntries(
+      Object.entries(a.requests).map(([name, counts]) => [name, counted(counts, b.requests[name] ?? counts)]),
+    ),
     egressBytes: counted(a.egressBytes, b.egressBytes),
     seconds: a.seconds + b.seconds,
     money: {
@@ -82,4 +72,11 @@ function both(a: FillEstimate, b: FillEstimate): FillEstimate {
     prices: a.prices,
     without: [...new Set([...a.without, ...b.without])],
   }
+}
+
+/** What is counted under the same name, added up. */
+function counted<Counts extends object>(x: Counts, y: Counts): Counts {
+  const others = new Map<string, number>(Object.entries(y))
+  const sums = Object.entries(x).map(([name, count]: [string, number]) => [name, count + (others.get(name) ?? 0)])
+  return Object.fromEntries(sums) as Counts
 }
