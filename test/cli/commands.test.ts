@@ -90,6 +90,28 @@ test.concurrent('what differs is 3; repaired, it is 0', async () => {
   expect(repaired.stderr).toContain('1 repair done')
   expect(repaired.code).toBe(0)
   expect((await here.run('verify --prefix x/')).code).toBe(0)
+
+  // A bucket that is not what it was: the guard, and its own exit code.
+  await rm(join(here.path, 'b', '.holdfast', 'identity!f'))
+  const stopped = await here.run('reconcile --repair --confirm')
+  expect(stopped.stderr).toMatch(/^holdfast: the guard stopped the repair: b has lost \.holdfast\/identity/m)
+  expect(stopped.code).toBe(4)
+})
+
+test.concurrent('what is watched goes on until it is stopped; a reader who leaves is no failure', async () => {
+  await using here = await place({ scrub: { objectsPerDay: 1000 } })
+  await here.run('put k', { stdin: 'body' })
+  const watching = here.start('status --watch --every 0.1 --json')
+  await watching.said('\n{')
+  watching.child.kill('SIGINT')
+  const { code, stdout } = await watching.ended
+  expect(code).toBe(130)
+  expect(JSON.parse(stdout.split('\n')[1] ?? '')).toMatchObject({ accepted: 1, scrub: { pass: { checked: 0 } } })
+  const left = here.start('status --watch --every 0.05')
+  await left.said('accepted')
+  left.child.stdout?.destroy()
+  const { code: none, stderr } = await left.ended
+  expect([none, stderr]).toEqual([0, ''])
 })
 
 test.concurrent('what waits for a provider that left the options is listed, and settled with a reason', async () => {

@@ -59,6 +59,7 @@ function screenOf(status: Status, directory: string, say: Say): string[] {
       `${bytesText(stage.bytes)} of ${bytesText(stage.limit)}${stage.journal === 'open' ? '' : `, ${say.style('red', stage.journal)}`}`,
     ],
   ]
+  if (status.scrub !== undefined) rows.push(['scrub', scrubText(status.scrub)])
   const lines = [...table(rows), '']
   lines.push(
     ...table(
@@ -80,6 +81,10 @@ function screenOf(status: Status, directory: string, say: Say): string[] {
       `blocked: ${counted(writes, 'write')} for ${plain(provider)}, ${reason} (\`holdfast blocked\` lists them)`,
     )
   }
+  const stopped = status.scrub?.stopped
+  if (stopped !== undefined) {
+    lines.push(`scrub stopped: ${plain(stopped.message)}; look at it, then \`holdfast reconcile --repair\``)
+  }
   for (const { name, writes } of status.left) {
     lines.push(
       `${plain(name)} left the options, and is owed ${counted(writes, 'write')}: put it back, or \`holdfast retire\` it`,
@@ -87,6 +92,15 @@ function screenOf(status: Status, directory: string, say: Say): string[] {
   }
   for (const warning of stage.warnings) lines.push(`warning: ${plain(warning)}`)
   return lines
+}
+
+function scrubText({ pass, lastPass, cursor }: NonNullable<Status['scrub']>): string {
+  const { checked, differences, repaired, unknown, startedAt } = pass
+  const since = `${countText(checked)} checked since ${startedAt.toISOString()}`
+  const found = `${countText(differences)} differences, ${countText(repaired)} repaired, ${countText(unknown)} that could not be asked for`
+  const at = cursor === '' ? '' : `, at ${plain(cursor)}`
+  const before = lastPass === undefined ? '' : `; the last pass ended ${lastPass.endedAt.toISOString()}`
+  return `${since}: ${found}${at}${before}`
 }
 
 type Notes = Omit<Status['providers'][number], 'name' | 'role' | 'state' | 'pendingWrites'>

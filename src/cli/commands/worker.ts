@@ -27,7 +27,18 @@ export function addWorker(program: Command, act: Act): void {
 }
 
 /** Told of always; `stored`, `verified` and `released` come with every object. */
-const events = ['provider', 'lease', 'blocked', 'lost', 'foreign', 'superseded', 'repair', 'poisoned'] as const
+const events = [
+  'provider',
+  'stale-provider',
+  'lease',
+  'blocked',
+  'lost',
+  'foreign',
+  'superseded',
+  'repair',
+  'drift',
+  'poisoned',
+] as const
 const eventsOfObjects = ['stored', 'verified', 'released', 'retry'] as const
 type Name = (typeof events)[number] | (typeof eventsOfObjects)[number]
 type Told = { [E in Name]: { readonly event: E } & HoldfastEvents[E] }[Name]
@@ -99,6 +110,10 @@ function sentenceOf(told: Told): string {
   switch (told.event) {
     case 'provider':
       return `${plain(told.provider)} is ${told.state}${told.reason === undefined ? '' : `: ${told.reason}, ${plain(told.message ?? '')}`}`
+    case 'stale-provider':
+      return `${plain(told.provider)} was away for too long: nothing is repaired from it until \`holdfast reconcile --repair\` ran`
+    case 'drift':
+      return `the scrub found ${told.kind}: ${plain(told.key)}, ${told.repair}${told.why === undefined ? '' : `: ${plain(told.why)}`}`
     case 'lease':
       return told.held ? 'replicating' : 'replicating no more'
     case 'blocked':
