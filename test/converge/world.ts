@@ -85,11 +85,13 @@ export async function openWorld(options: WorldOptions): Promise<World> {
     const own: Clock = skewed(clock, skewMs)
     const directory = join(root, String(name))
     let lives = 0
+    let closed: Promise<void> | undefined
     return {
       name,
       store: undefined,
       now: clock.monotonic,
       async up() {
+        await closed
         const ports = { clock: own, disk: nodeDisk, random: seededRandom(seed * 31 + name * 7 + lives++) }
         const hold = options.holdMs ?? holdMs
         this.store = await openWith({ directory, primary, secondary, mirrors, holdMs: hold }, ports)
@@ -97,7 +99,8 @@ export async function openWorld(options: WorldOptions): Promise<World> {
       async down() {
         const { store } = this
         this.store = undefined
-        await store?.close()
+        closed = store?.close()
+        await closed
       },
     }
   })
