@@ -220,6 +220,25 @@ test('an estimate says what it would take, by list prices or those that are give
   await expect(store.estimate({ to: 'b' })).rejects.toMatchObject({ reason: 'ACCOUNT' })
 })
 
+test('with encoded keys it speaks of keys, and a prefix is one of keys', async () => {
+  await using directory = await testDirectory()
+  const [a, b] = [faultyMemory('a'), faultyMemory('b')]
+  const store = await directory.open([a.provider, b.provider], { keys: 'encode' })
+  for (const key of ['dir//x', 'dir/./y', 'other/ü']) await store.put(key, key, { metadata: { of: 'us' } })
+  await store.drain({ until: 'verified' })
+  for (const key of await keysOf(b.inner)) await b.inner.delete(key, undefined, AbortSignal.timeout(1_000))
+  a.faults.rules = [{ on: 'get', key: key => key.includes('y'), fault: { kind: 'corrupt', atByte: 2 } }]
+  await expect(store.estimate({ to: 'b', prefix: 'dir/' })).resolves.toMatchObject({ objects: 2 })
+  await expect(store.backfill({ to: 'b', prefix: 'dir/' })).resolves.toMatchObject({
+    queued: 1,
+    failed: [{ key: 'dir/./y' }],
+    filled: false,
+  })
+  a.faults.rules = []
+  await expect(store.backfill({ to: 'b' })).resolves.toMatchObject({ queued: 2, failed: [], filled: true })
+  expect(await contentOf(b.inner)).toEqual(await contentOf(a.inner))
+})
+
 test('bad options are refused, each with its field', async () => {
   await using directory = await testDirectory()
   const store = await directory.open([memory({ name: 'a' }), memory({ name: 'b' })])
