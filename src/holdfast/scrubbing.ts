@@ -45,11 +45,14 @@ const pace = { requestsPerSecond: 100, bytesPerSecond: undefined }
 export function scrubbing(deps: CompareDeps, terms: ScrubbingTerms, closing: AbortSignal): Scrubbing {
   const { journal, clock, providers, mirrorsForeign, mendWith } = deps
   const all = providers.map(({ provider }) => provider)
-  const sides = () => sidesOf(deps, all, pace)
+  const sides = async (signal: AbortSignal) => {
+    await deps.doubt.look(signal)
+    return sidesOf(deps, all, pace)
+  }
   const work: ScrubDeps = {
     journal,
     clock,
-    mend: mendWith(sides()),
+    mend: mendWith(sidesOf(deps, all, pace)),
     sides,
     mirrorsForeign,
     objectsPerDay: terms.objectsPerDay,

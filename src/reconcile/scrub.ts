@@ -21,8 +21,8 @@ export interface ScrubDeps {
   readonly journal: Pick<Journal, 'isOpen' | 'view' | 'providers' | 'job' | 'saveJob'>
   readonly clock: Clock
   readonly mend: Mend
-  /** Looked up anew each time: which are stale may have changed. */
-  readonly sides: () => readonly Side[]
+  /** Looked up anew each time: which of them may be a source may have changed. Rejects where one cannot be asked. */
+  readonly sides: (signal: AbortSignal) => Promise<readonly Side[]>
   /** At each key every provider is asked for its head; with `deep` its bytes are read. */
   readonly objectsPerDay: number
   readonly deep: boolean
@@ -48,7 +48,8 @@ export async function scrub(deps: ScrubDeps, signal: AbortSignal): Promise<never
     // A person may have settled it meanwhile, in another process.
     const current = readScrub(journal.job('scrub'), clock.now())
     if (current.stopped !== undefined) continue
-    const next = await someKeys(deps, current, most, signal)
+    const sides = await deps.sides(signal).catch(error => unlessProvider(error, signal))
+    const next = sides && (await someKeys(deps, sides, current, most, signal))
     if (next === undefined) {
       await clock.sleep(retryMs, signal)
       continue
@@ -61,12 +62,12 @@ export async function scrub(deps: ScrubDeps, signal: AbortSignal): Promise<never
 /** The state after the next few keys; `undefined` where a provider cannot be listed or asked who it is: that is replication's to show. */
 async function someKeys(
   deps: ScrubDeps,
+  sides: readonly Side[],
   state: ScrubState,
   most: number,
   signal: AbortSignal,
 ): Promise<ScrubState | undefined> {
   const { journal, clock } = deps
-  const sides = deps.sides()
   const stop = new AbortController()
   const inner = AbortSignal.any([signal, stop.signal])
   const counting = newCounting(
@@ -106,9 +107,7 @@ async function someKeys(
   } catch (error) {
     if (signal.aborted) throw error
     const finding = counting.guard ?? findingOf(error)
-    if (finding !== undefined) return { ...state, stopped: finding }
-    if (error instanceof HoldfastError && error.provider !== undefined) return undefined
-    throw error
+    return finding === undefined ? unlessProvider(error, signal) : { ...state, stopped: finding }
   } finally {
     stop.abort()
   }
@@ -154,6 +153,11 @@ function after(
     window: isWindowOver ? { keys: 0, repairs: 0 } : { keys, repairs: window.repairs + counting.queued },
     ...(isEnd ? { lastPass: { ...grown, endedAt: now } } : {}),
   }
+}
+
+/** What a provider says is no end of the scrub. */
+function unlessProvider(error: unknown, signal: AbortSignal): undefined {
+  if (signal.aborted || !(error instanceof HoldfastError) || error.provider === undefined) throw error
 }
 
 function findingOf(error: unknown): GuardFinding | undefined {
