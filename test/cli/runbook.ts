@@ -153,7 +153,10 @@ export async function scene(): Promise<Scene> {
       await event()
     },
     async types(command) {
-      const { code, stdout } = await here.run(command, { env, isMerged: true })
+      let { code, stdout } = await here.run(command, { env, isMerged: true })
+      // Whoever is down is asked now and then: a moment later it is down again, as the page shows it.
+      for (let again = 0; again < 20 && command === 'status' && stdout.includes('probing'); again++)
+        ({ code, stdout } = await here.run(command, { env, isMerged: true }))
       const lines = normalised(stdout, here.path)
         .replaceAll(/\b127\.0\.0\.1:\d+/g, '<address>')
         .split('\n')
