@@ -159,8 +159,6 @@ test.skipIf(!hasTerminal)('every command has a screen', { timeout: 60_000 }, asy
       holdMs: 0,
     }),
   )
-  expect(await keptScreen(here, 'unfilled', 'status --config three.json')).toBe(0)
-  expect(await keptScreen(here, 'backfill-estimate', 'backfill --to c --config three.json --estimate')).toBe(0)
   expect(await keptScreen(here, 'backfill', 'backfill --to c --config three.json', 'y\n')).toBe(0)
   expect(await keptScreen(here, 'evacuate', 'evacuate --from b --to c --config three.json --yes')).toBe(0)
   expect(await keptScreen(here, 'rm-no', 'rm --prefix photos/', 'n\n')).toBe(3)
