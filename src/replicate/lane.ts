@@ -48,6 +48,8 @@ export function openLane(deps: LaneDeps): Lane {
   let identity = row.identity
   let isAdmitted = false
   let probes = 0
+  /** How often in a row the provider was let in, and refused the first that it was given. */
+  let refusals = 0
   let freshInRow = 0
   let isLooksTurn = false
   let health: ProviderHealth | undefined
@@ -78,6 +80,9 @@ export function openLane(deps: LaneDeps): Lane {
 
   /** Before the first write: which bucket is it, and what can it do? Also the probe of a provider that was blocked. */
   async function tryAdmission(): Promise<void> {
+    // Closed to writes, it may answer all that admission asks.
+    if (refusals > 1) await clock.sleep(waitBeforeProbe(refusals - 2, random), signal).catch(() => {})
+    if (signal.aborted) return
     try {
       const admission = await admit(provider, { identity, capabilities: row.capabilities }, random, signal)
       identity = admission.identity
@@ -185,6 +190,7 @@ export function openLane(deps: LaneDeps): Lane {
       // A large body takes its time: that it moves is the guard's business.
       ticket.succeeded(size > smallBytes ? 0 : clock.monotonic() - started)
       slot.succeeded()
+      refusals = 0
     } catch (error) {
       if (signal.aborted) {
         ticket.abandoned()
@@ -207,6 +213,7 @@ export function openLane(deps: LaneDeps): Lane {
   }
 
   async function blockProvider(reason: Reason, message: string): Promise<void> {
+    if (isAdmitted) refusals++
     isAdmitted = false
     await tellHealth({ state: 'blocked', reason, message })
   }
