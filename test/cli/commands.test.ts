@@ -163,7 +163,12 @@ test.skipIf(!hasTerminal)('every command has a screen', { timeout: 60_000 }, asy
   expect(await keptScreen(here, 'evacuate', 'evacuate --from b --to c --config three.json --yes')).toBe(0)
   expect(await keptScreen(here, 'rm-no', 'rm --prefix photos/', 'n\n')).toBe(3)
   expect(await keptScreen(here, 'rm', 'rm --prefix photos/', 'y\n')).toBe(0)
-  expect(await keptScreen(here, 'blocked', 'blocked')).toBe(0)
+  await here.run('put k --config three.json', { stdin: 'body' })
+  expect(await keptScreen(here, 'blocked', 'blocked --provider c')).toBe(3)
+  expect(await keptScreen(here, 'retire', 'retire c --why "moved elsewhere"', 'y\n')).toBe(0)
+  const worker = await here.screen('worker', { keys: '\u0003', when: 'replicating' })
+  expect(worker.code).toBe(130)
+  expect(worker.screen).toMatch(/\n\^?C?stopping: |\nstopped; |stopped by SIGINT$/)
   expect(await keptScreen(here, 'wrong', 'drian')).toBe(2)
 })
 

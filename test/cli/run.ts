@@ -57,12 +57,14 @@ export interface Place extends AsyncDisposable {
   /** Runs `holdfast` there, as a child, without a terminal. */
   run(args: string, options?: RunOptions): Promise<Ended>
   start(args: string, options?: RunOptions): Running
-  /** The same on a terminal of 100 columns; answers what is to be seen at the end. Types `keys` when asked. */
-  screen(
-    args: string,
-    options?: { readonly keys?: string; readonly env?: Readonly<Record<string, string>> },
-  ): Promise<{ readonly code: number; readonly screen: string }>
+  /** The same on a terminal of 100 columns; answers what is to be seen at the end. Types `keys` when it is asked, or when it shows `when`. */
+  screen(args: string, options?: Typing): Promise<{ readonly code: number; readonly screen: string }>
   write(file: string, text: string): Promise<void>
+}
+
+export interface Typing {
+  readonly keys?: string
+  readonly when?: string
 }
 
 export interface RunOptions {
@@ -155,19 +157,19 @@ export const hasTerminal: boolean =
 async function onTerminal(
   cwd: string,
   args: string,
-  { keys, env }: { readonly keys?: string; readonly env?: Readonly<Record<string, string>> },
+  { keys, when = '[y/N]' }: Typing,
 ): Promise<{ readonly code: number; readonly screen: string }> {
   const quoted = [process.execPath, ...command(args)].map(word => `'${word}'`).join(' ')
   const child = spawn('script', ['-qec', `stty cols 100 rows 40; ${quoted}`, '/dev/null'], {
     cwd,
-    env: environment({ TERM: 'xterm', ...env }),
+    env: environment({ TERM: 'xterm' }),
     stdio: ['pipe', 'pipe', 'inherit'],
   })
   let text = ''
   let unasked = keys
   child.stdout.setEncoding('utf8').on('data', (more: string) => {
     text += more
-    if (unasked !== undefined && text.includes('[y/N]')) {
+    if (unasked !== undefined && text.includes(when)) {
       child.stdin.write(unasked)
       unasked = undefined
     }

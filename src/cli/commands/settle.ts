@@ -48,15 +48,18 @@ async function list(context: Context, which: Which): Promise<void> {
   const { io, say } = context
   await using opened = await openStore(context, { run: 'external', missing: 'refuse' })
   let found = 0
+  const left = new Set<string>()
   for await (const write of opened.store.blocked.list({ ...selection(which), signal: io.signal })) {
     found++
+    if (!write.configured) left.add(plain(write.provider))
     await say.json(write)
     for (const line of linesOf(write)) await say.line(line)
   }
   if (found === 0) return say.line('nothing is blocked')
-  throw new Unsettled(
-    `${counted(found, 'write')} blocked: remove the cause, then \`holdfast blocked retry\`; or \`holdfast blocked abandon --why …\``,
-  )
+  const ways = ['remove the cause, then `holdfast blocked retry`', 'or `holdfast blocked abandon --why …`']
+  if (left.size > 0)
+    ways.push(`or put ${[...left].join(', ')} back into the options, or \`holdfast retire\` what left for good`)
+  throw new Unsettled(`${counted(found, 'write')} blocked: ${ways.join('; ')}`)
 }
 
 function linesOf({
