@@ -10,6 +10,7 @@ import { createReader } from '../read/reader.ts'
 import { checkProvider } from '../replicate/check.ts'
 import { healing as healingOf } from '../replicate/healing.ts'
 import { mend, repairLimits } from '../replicate/repair.ts'
+import { leastHeldMs } from '../replicate/housekeeping.ts'
 import { startReplicator } from '../replicate/replicator.ts'
 import { openRoom } from '../replicate/room.ts'
 import { openDirectory } from '../stage/directory.ts'
@@ -267,7 +268,7 @@ async function assemble(
     closing: closing.signal,
     waiting,
     roomBytes: room.bytes,
-    holdMs: options.holdMs,
+    holdMs: Math.min(options.holdMs, leastHeldMs),
   }
   const scrubber =
     options.scrub === undefined || run === 'external'

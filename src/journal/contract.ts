@@ -93,10 +93,10 @@ export interface Lease {
   looks(query: DueQuery): readonly Task[]
   /** When the next `due` or `looks` may have something for this provider, ms since 1970. */
   nextAt(provider: number): number | undefined
-  /** Bytes held for the second look, and the earliest looks that may be taken early. */
-  heldBytes(): number
-  /** Lets second looks be taken from `notBeforeStoredAt` on: those stored before that time become due now. */
-  hasten(storedBefore: number): Promise<void>
+  /** Bytes held for the second look, of repairs alone or of everything. */
+  heldBytes(origin?: 'repair'): number
+  /** Second looks at what was stored before that time (ms since 1970) become due now; of repairs alone or of everything. */
+  hasten(storedBefore: number, origin?: 'repair'): Promise<void>
 
   /** A tentative write is about to be sent: it can no longer be withdrawn. False: it was, and must not be sent. */
   sending(seq: number, provider: number): Promise<boolean>

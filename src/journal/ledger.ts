@@ -216,11 +216,12 @@ export function ledger(database: Database, writer: string, bodies: string) {
       return getMeta.get('lease') as number
     },
 
-    hasten(token: number, storedBefore: number): void {
+    hasten(token: number, storedBefore: number, origin: 'repair' | undefined): void {
       requireLease(token)
-      sql("UPDATE replicas SET not_before = 0 WHERE state = 'stored' AND not_before > 0 AND stored_at < ?").run(
-        storedBefore,
-      )
+      sql(
+        `UPDATE replicas SET not_before = 0 WHERE state = 'stored' AND not_before > 0 AND stored_at < ?
+         AND (? IS NULL OR (SELECT origin FROM writes WHERE writes.seq = replicas.seq) = ?)`,
+      ).run(storedBefore, origin ?? null, origin ?? null)
     },
 
     sending(token: number, seq: number, provider: number): boolean {

@@ -91,14 +91,20 @@ function connect(
     due: looking.due,
     looks: looking.looks,
     nextAt: looking.nextAt,
-    heldBytes: () => {
+    heldBytes: origin => {
       let bytes = 0
       for (const group of looking.counts().groups)
-        if (group.state === 'open' && group.waiting === 0 && group.blocked === 0 && group.stored !== 0)
+        if (
+          group.state === 'open' &&
+          group.origin === (origin ?? group.origin) &&
+          group.waiting === 0 &&
+          group.blocked === 0 &&
+          group.stored !== 0
+        )
           bytes += group.bytes
       return bytes
     },
-    hasten: storedBefore => tell('hasten', token, storedBefore),
+    hasten: (storedBefore, origin) => tell('hasten', token, storedBefore, origin),
     sending: (seq, provider) => change('sending', token, seq, provider) as Promise<boolean>,
     stored: (seq, provider, evidence) => tell('stored', token, seq, provider, evidence),
     verified: (seq, provider) => tell('verified', token, seq, provider),

@@ -11,7 +11,7 @@ const trimEveryMs = 60_000
 /** That the hold is shortened is a change like any other, and asked for after changes: not without a pause. */
 const hastenEveryMs = 1_000
 /** Held copies are never looked at sooner than this, however full the stage is. */
-const leastHeldMs = 120_000
+export const leastHeldMs: number = 120_000
 /** Remembered tokens of finished writes: they save requests, no promise rests on them. */
 const knownRows = 100_000
 const batch = 256
@@ -21,6 +21,8 @@ export interface HousekeepingDeps {
   readonly stage: Stage
   readonly clock: Clock
   readonly maxHeldBytes: number
+  /** Of repairs. */
+  readonly maxHeldRepairBytes: number
   readonly cacheBytes: number
   readonly tombstoneMs: number
   /** Uploads in parts that nobody added to for so long are dropped. */
@@ -111,6 +113,20 @@ export function housekeeping(deps: HousekeepingDeps): Housekeeping {
     return wallAtZero + clock.monotonic()
   }
 
+  /** A stage that fills up shortens the hold; repairs that fill their share of it shorten their own. */
+  async function hasten(): Promise<void> {
+    if (clock.monotonic() - hastenedAt <= hastenEveryMs) return
+    const what =
+      lease.heldBytes() > deps.maxHeldBytes
+        ? 'all'
+        : lease.heldBytes('repair') > deps.maxHeldRepairBytes
+          ? 'repair'
+          : undefined
+    if (what === undefined) return
+    hastenedAt = clock.monotonic()
+    await lease.hasten(clock.now() - leastHeldMs, what === 'all' ? undefined : what)
+  }
+
   async function dropIdleUploads(): Promise<void> {
     const idleSince = Math.floor(steadyNow()) - deps.uploadIdleMs
     while ((await lease.dropUploads(idleSince)).length > 0);
@@ -118,10 +134,7 @@ export function housekeeping(deps: HousekeepingDeps): Housekeeping {
 
   return {
     async afterChange() {
-      if (clock.monotonic() - hastenedAt > hastenEveryMs && lease.heldBytes() > deps.maxHeldBytes) {
-        hastenedAt = clock.monotonic()
-        await lease.hasten(clock.now() - leastHeldMs)
-      }
+      await hasten()
       const more = await release()
       return (await emptyTrash()) || more
     },

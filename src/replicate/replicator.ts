@@ -12,6 +12,7 @@ import type { Emit } from './events.ts'
 import { housekeeping } from './housekeeping.ts'
 import { type Lane, openLane } from './lane.ts'
 import { worthUnblocking } from './policy.ts'
+import { repairShare } from './room.ts'
 import { bell } from './wake.ts'
 
 /** How often a process that does not replicate asks whether the one that does is gone. */
@@ -26,6 +27,7 @@ const minBytesPerSecond = 16 * 1024
 export interface ReplicatorOptions {
   readonly holdMs: number
   readonly maxHeldBytes: number
+  readonly maxStageBytes: number
   readonly cacheBytes: number
   readonly tombstoneDays: number
   readonly uploads: { readonly idleMs: number }
@@ -132,6 +134,7 @@ async function replicate(deps: ReplicatorDeps, lease: Lease, outer: AbortSignal)
     stage: deps.stage,
     clock,
     maxHeldBytes: options.maxHeldBytes,
+    maxHeldRepairBytes: (options.maxStageBytes * repairShare) / 2,
     cacheBytes: options.cacheBytes,
     tombstoneMs: options.tombstoneDays * 86_400_000,
     uploadIdleMs: options.uploads.idleMs,

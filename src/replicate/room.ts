@@ -3,7 +3,7 @@ import type { Journal } from '../journal/contract.ts'
 import { bell } from './wake.ts'
 
 /** Of `maxStageBytes`: the rest is for what the app puts. */
-const share = 1 / 4
+export const repairShare: number = 1 / 4
 /** Another process may make room without this one being told in time. */
 const atLeastEveryMs = 1_000
 
@@ -27,7 +27,7 @@ export interface RoomDeps {
 }
 
 export function openRoom({ journal, clock, maxStageBytes }: RoomDeps): Room {
-  const most = maxStageBytes * share
+  const most = maxStageBytes * repairShare
   const queue: object[] = []
   const rings = new Set<() => void>()
   let reserved = 0

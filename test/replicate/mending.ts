@@ -68,6 +68,7 @@ export async function mending(
         options: {
           holdMs: 0,
           maxHeldBytes: maxStageBytes,
+          maxStageBytes,
           cacheBytes: 0,
           tombstoneDays: 30,
           uploads: { idleMs: 1e9 },

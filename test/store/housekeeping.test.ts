@@ -76,3 +76,33 @@ test('a provider that hangs keeps no superseded body on local disk (P3)', async 
   for (let i = 0; i < 5; i++) await store.put(`large${i}`, 'small', { ack: 'all' })
   await eventually(async () => (await store.status()).stage.bytes === 0, 5_000)
 })
+
+test('repairs that fill their share of the stage are looked at after two minutes, what the app wrote keeps its hold', async () => {
+  await using directory = await testDirectory()
+  let aheadMs = 0
+  const clock = {
+    ...systemClock,
+    now: () => systemClock.now() + aheadMs,
+    monotonic: () => systemClock.monotonic() + aheadMs,
+  }
+  const [a, b] = [memory({ name: 'a', clock }), memory({ name: 'b', clock })]
+  const seeding = await directory.open([a, b])
+  for (const key of ['lost', 'kept']) await seeding.put(key, Buffer.alloc(600))
+  await seeding.drain({ until: 'verified' })
+  await seeding.close()
+  await b.delete('lost', undefined, AbortSignal.timeout(5_000))
+
+  // A quarter of it is for repairs: one of 600 bytes fills more than half of that.
+  const terms = { directory: directory.path, primary: a, secondary: b, holdMs: 600_000, maxStageBytes: 4_000 }
+  const store = await openWith(terms, { clock, disk: nodeDisk, random: systemRandom })
+  await store.reconcile({ repair: true })
+  await store.put('new', Buffer.alloc(600), { ack: 'all' })
+  await store.drain()
+  await pause(300)
+  expect((await store.status()).repairs.writes).toBe(1)
+  aheadMs = 130_000
+  await store.put('later', 'v', { ack: 'all' })
+  await eventually(async () => (await store.status()).repairs.writes === 0, 15_000)
+  expect((await store.status()).held.writes).toBe(2)
+  await store.close()
+})
