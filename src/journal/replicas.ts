@@ -13,8 +13,19 @@ interface ReplicaMove {
   readonly message?: string | null
 }
 
+interface ReplicaRows {
+  get(seq: number, provider: number): { readonly state: ReplicaRow['state']; readonly attempt: number } | undefined
+  ofWrite(seq: number): readonly { readonly provider: number; readonly state: ReplicaRow['state'] }[]
+  /** Nothing moves a replica that was superseded or abandoned. */
+  move(seq: number, provider: number, to: ReplicaMove): void
+  /** The masks follow from the replicas, always; they are kept so that counting needs no join. */
+  recount(seq: number): void
+  /** The write is to go nowhere any more. */
+  supersede(seq: number, origin: string): void
+}
+
 /** Where the replicas of writes stand, and what follows from it for their writes. */
-export function replicaRows(database: Database) {
+export function replicaRows(database: Database): ReplicaRows {
   const sql = <Row = unknown>(text: string) => database.prepare<unknown[], Row>(text)
   const get = sql<{ state: ReplicaRow['state']; attempt: number }>(
     'SELECT state, attempt FROM replicas WHERE seq = ? AND provider = ?',
@@ -34,16 +45,14 @@ export function replicaRows(database: Database) {
   const countSuperseded = sql("UPDATE meta SET value = value + 1 WHERE name = 'superseded'")
 
   return {
-    get: (seq: number, provider: number) => get.get(seq, provider),
-    ofWrite: (seq: number) => statesOf.all(seq),
+    get: (seq, provider) => get.get(seq, provider),
+    ofWrite: seq => statesOf.all(seq),
 
-    /** Nothing moves a replica that was superseded or abandoned. */
-    move(seq: number, provider: number, to: ReplicaMove): void {
+    move(seq, provider, to) {
       set.run({ seq, provider, attempt: null, notBefore: 0, reason: null, message: null, ...to })
     },
 
-    /** The masks follow from the replicas, always; they are kept so that counting needs no join. */
-    recount(seq: number): void {
+    recount(seq) {
       let waiting = 0
       let blocked = 0
       let stored = 0
@@ -55,8 +64,7 @@ export function replicaRows(database: Database) {
       setMasks.run({ seq, waiting, blocked, stored })
     },
 
-    /** The write is to go nowhere any more. */
-    supersede(seq: number, origin: string): void {
+    supersede(seq, origin) {
       end.run(seq)
       endReplicas.run(seq)
       if (origin === 'app') countSuperseded.run()
