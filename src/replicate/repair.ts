@@ -16,6 +16,9 @@ import type { Room } from './room.ts'
 
 /** How often one repair starts over because its source is written at the same moment. */
 const mostRounds = 3
+/** A disk that is full is tried again after a second, then after two, up to a minute: each time the whole body is read at its source. */
+const fullMs = 1_000
+const longestFullMs = 60_000
 
 /** What some providers lack, and where it is. */
 export interface Repair {
@@ -74,13 +77,14 @@ export function mend(deps: MendDeps): Mend {
     const task = { key, version: wanted.version, targets: takers, ...(damaged.length === 0 ? {} : { damaged }) }
     const source = deps.providers.get(wanted.source)
     if (source === undefined) return impossible('its source is not among the options any more')
+    let fulls = 0
     for (let round = 1; ; round++) {
       try {
         return await fromProvider(task, source, round === 1 ? repair.looked : undefined, signal)
       } catch (error) {
         const code = error instanceof HoldfastError ? error.code : undefined
-        if (code === 'NO_SPACE') await room.changed(signal)
-        else if (code !== 'PRECONDITION' || round >= mostRounds) throw error
+        if (code === 'NO_SPACE') await clock.sleep(Math.min(longestFullMs, fullMs * 2 ** fulls++), signal)
+        else if (code !== 'PRECONDITION' || round - fulls >= mostRounds) throw error
       }
     }
   }
@@ -164,6 +168,9 @@ export function mend(deps: MendDeps): Mend {
 
   /** Why a target could not keep it, before any byte moves. */
   function refusalOf(task: Accepting, { key, size }: RemoteObject, { metadata, checksum }: Attributes) {
+    const { maxStageBytes } = deps
+    if (size > maxStageBytes)
+      return `it has ${size} bytes, and goes through the stage: maxStageBytes is ${maxStageBytes}`
     for (const taker of takersOf(task)) {
       const { name, limits } = taker
       const refusal = taker.refuseKey(key)

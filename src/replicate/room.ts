@@ -12,12 +12,11 @@ export interface Room {
   /** All of it. */
   readonly bytes: number
   /**
-   * Resolves when bodies of repairs leave room for so many bytes more; a body that is larger than the whole room has it alone. Whoever asked first
-   * is first. The answer gives it back: once the journal counts the body, or nothing became of it. Rejects with the signal's reason.
+   * Resolves when bodies of repairs, and the stage as a whole, leave room for so many bytes more; a body that is larger than the whole room has it
+   * alone. One that is larger than the stage waits for ever. Whoever asked first is first. The answer gives it back: once the journal counts
+   * the body, or nothing became of it. Rejects with the signal's reason.
    */
   take(bytes: number, signal: AbortSignal): Promise<() => void>
-  /** Resolves when something changed: the stage was full, and may not be any more. Rejects with the signal's reason. */
-  changed(signal: AbortSignal): Promise<void>
 }
 
 export interface RoomDeps {
@@ -32,10 +31,15 @@ export function openRoom({ journal, clock, maxStageBytes }: RoomDeps): Room {
   const rings = new Set<() => void>()
   let reserved = 0
 
-  const held = (): number => {
-    let bytes = reserved
-    for (const group of journal.counts().groups) if (group.origin === 'repair') bytes += group.bytes
-    return bytes
+  /** Of repairs alone, and of everything in the stage. */
+  const held = (): { readonly repairs: number; readonly all: number } => {
+    let repairs = reserved
+    let all = reserved
+    for (const { origin, bytes } of journal.counts().groups) {
+      all += bytes
+      if (origin === 'repair') repairs += bytes
+    }
+    return { repairs, all }
   }
 
   const ringAll = (): void => {
@@ -75,8 +79,9 @@ export function openRoom({ journal, clock, maxStageBytes }: RoomDeps): Room {
       queue.push(place)
       const fits = (): boolean => {
         if (queue[0] !== place) return false
-        const used = held()
-        return used === 0 || used + bytes <= most
+        const { repairs, all } = held()
+        // Nothing is fetched that the journal would refuse: a body costs what its provider takes for reading it.
+        return all + bytes <= maxStageBytes && (repairs === 0 || repairs + bytes <= most)
       }
       try {
         signal.throwIfAborted()
@@ -91,7 +96,5 @@ export function openRoom({ journal, clock, maxStageBytes }: RoomDeps): Room {
       }
       return giveBack(bytes)
     },
-
-    changed: signal => listening(changed => changed(), signal),
   }
 }
