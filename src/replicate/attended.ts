@@ -58,7 +58,8 @@ export async function visit({ journal, provider, id, maxAgeMs, now }: VisitDeps,
   }
   if (wasStale) await journal.trusted(id)
   const seenAt = mark === undefined ? now() : now() - (time - mark.at)
-  if (Math.abs(seenAt - (remembered.at ?? 0)) >= renewAfterMs) await remember({ at: Math.floor(seenAt) })
+  // One that is trusted although its mark is old is so until the mark is another: looking at it makes it no older.
+  if (!isJudged && Math.abs(seenAt - (remembered.at ?? 0)) >= renewAfterMs) await remember({ at: Math.floor(seenAt) })
   const isFresh = mark !== undefined && Math.abs(time - mark.at) < renewAfterMs
   return {
     isStale,
