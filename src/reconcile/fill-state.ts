@@ -1,3 +1,4 @@
+import { compareKeys } from '../core/key.ts'
 import type { Clock } from '../core/ports.ts'
 import type { Journal } from '../journal/contract.ts'
 import type { FillProgress, FillTerms } from './fill-types.ts'
@@ -17,12 +18,15 @@ export interface FillState {
   impossible: number
   readonly failed: { key: string; why: string }[]
   cursor: string
-  without: readonly string[]
+  /** Names of providers that were left out. */
+  readonly without: readonly string[]
   /** Keys and bytes that the listings show to be lacking, from the cursor of the beginning on; once they were counted. */
   lacking: { readonly objects: number; readonly bytes: number } | undefined
   /** What was dealt with when this run began. */
   readonly before: { readonly objects: number; readonly bytes: number }
   fail(key: string, why: string): void
+  /** From here on, or from where an earlier run without it was, it is gone on without this one. */
+  leaveOut(provider: string): void
   /** Everything up to this key is settled. A promise where it is saved now. */
   reached(key: string): Promise<void> | undefined
   keep(): Promise<void>
@@ -30,30 +34,41 @@ export interface FillState {
   forget(): Promise<void>
 }
 
-type Saved = Pick<FillState, 'objects' | 'bytes' | 'queued' | 'impossible' | 'failed' | 'cursor'>
+interface Saved extends Pick<FillState, 'objects' | 'bytes' | 'queued' | 'impossible' | 'failed' | 'cursor'> {
+  /** Everything up to this key is settled but for what only the one has that was left out: when it answers again, it is asked from `cursor` on. */
+  readonly beyond?: string
+}
 
 const nothing: Saved = { objects: 0, bytes: 0, queued: 0, impossible: 0, failed: [], cursor: '' }
 
-export function fillState(
-  journal: Pick<Journal, 'job' | 'saveJob'>,
-  { to, sources, prefix, resume, deep, without }: FillTerms,
-  clock: Clock,
-): FillState {
+export function fillState(journal: Pick<Journal, 'job' | 'saveJob'>, terms: FillTerms, clock: Clock): FillState {
+  const { to, sources, prefix, resume, deep } = terms
   const name = `backfill/${to.id}/${prefix}`
   // What other sources had, or a look that was less deep settled, is not settled for these.
   const kind = `${deep ? 'deep ' : ''}${sources.map(({ id }) => id).join()}`
   const begun = (resume ? read(journal.job(name), kind) : undefined) ?? nothing
+  const { beyond = '', ...work } = begun
   let savedAt = clock.monotonic()
+  let without = terms.without
+  /** Where the first was left out. */
+  let leftAt: string | undefined
 
   const state: FillState = {
-    ...begun,
-    failed: [...begun.failed],
-    without,
+    ...work,
+    failed: [...work.failed],
+    get without() {
+      return without
+    },
     lacking: undefined,
     before: { objects: begun.objects, bytes: begun.bytes },
     fail(key, why) {
       state.impossible++
       if (state.failed.length < mostNamed) state.failed.push({ key, why })
+    },
+    leaveOut(provider) {
+      without = [...without, provider]
+      leftAt ??= state.cursor
+      if (compareKeys(state.cursor, beyond) < 0) state.cursor = beyond
     },
     reached(key) {
       state.cursor = key
@@ -62,7 +77,13 @@ export function fillState(
     async keep() {
       savedAt = clock.monotonic()
       const { objects, bytes, queued, impossible, failed, cursor } = state
-      const saved: Saved = { objects, bytes, queued, impossible, failed, cursor }
+      const counted = { objects, bytes, queued, impossible, failed }
+      const further = leftAt === undefined ? beyond : cursor
+      const saved: Saved = {
+        ...counted,
+        cursor: leftAt ?? cursor,
+        ...(further === '' ? {} : { beyond: further }),
+      }
       await journal.saveJob(name, JSON.stringify({ format: 1, kind, ...saved }))
     },
     forget: () => journal.saveJob(name, undefined),
@@ -75,7 +96,8 @@ function read(text: string | undefined, kind: string): Saved | undefined {
   try {
     const saved = JSON.parse(text) as { format?: unknown; kind?: unknown } & Saved
     const counts = [saved.objects, saved.bytes, saved.queued, saved.impossible]
-    const isOurs = saved.format === 1 && saved.kind === kind && typeof saved.cursor === 'string'
+    const areKeys = typeof saved.cursor === 'string' && ['string', 'undefined'].includes(typeof saved.beyond)
+    const isOurs = saved.format === 1 && saved.kind === kind && areKeys
     if (isOurs && counts.every(Number.isFinite) && Array.isArray(saved.failed)) return saved
   } catch {
     // Not of this version: the work begins anew.

@@ -41,7 +41,10 @@ export interface FillResult {
   /** The first hundred of these. */
   readonly failed: readonly { readonly key: string; readonly why: string }[]
   readonly without: readonly string[]
-  /** The provider has everything that the others have. False where only a part was filled (`prefix`), or something was impossible. */
+  /**
+   * The provider has everything that the others have. False where only a part was filled (`prefix`), something was impossible, or a provider was left
+   * out (`without`) and none of the others is filled.
+   */
   readonly filled: boolean
 }
 

@@ -90,10 +90,16 @@ export async function* fill(
       throw error
     }
     const { objects, bytes, queued, failed, impossible, without } = state
-    const filled = prefix === '' && impossible === 0
+    const filled = prefix === '' && impossible === 0 && (without.length === 0 || isVouchedFor())
     if (filled) await journal.filled(to.id)
     await state.forget()
     return { objects, bytes, queued, stored: queued - waitingAt(journal, to.id), impossible, failed, without, filled }
+  }
+
+  /** Whether somebody who was asked has all that those have who were left out, as far as anybody knows. */
+  function isVouchedFor(): boolean {
+    const whole = new Set(journal.providers().flatMap(({ id, isFilled }) => (isFilled ? [id] : [])))
+    return sources.some(({ id, isStale }) => whole.has(id) && !isStale)
   }
 
   /** Goes through the listings, from the beginning of what is not settled, until their end is reached. */
@@ -105,7 +111,7 @@ export async function* fill(
       } catch (error) {
         if (inner.aborted) throw error
         if (isOfFrom(error)) {
-          state.without = [...state.without, from?.provider.name ?? '']
+          state.leaveOut(from?.provider.name ?? '')
           sources = sources.filter(side => side !== from)
           continue
         }
