@@ -5,6 +5,7 @@ import type { ProviderHealth, ProviderRow } from './contract.ts'
 import { fence } from './fence.ts'
 import { mostProviders } from './masks.ts'
 import { asProvider, type ProviderRecord } from './rows.ts'
+import { dropPositions } from './settle.ts'
 
 /** Changes to what is remembered of each bucket, as those of the ledger: a HoldfastError only before the first change. */
 export function bucketChanges(database: Database) {
@@ -39,7 +40,7 @@ export function bucketChanges(database: Database) {
           { field: 'providers', rule: 'count' },
         )
       return providers.map(({ location, name }) => {
-        returns.run(location)
+        if (returns.run(location).changes > 0) dropPositions(database)
         if (known.has(location)) rename.run(name, location)
         else {
           const id = lowestFree(taken)

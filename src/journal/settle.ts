@@ -175,7 +175,7 @@ export function settleChanges(database: Database) {
       sql("UPDATE writes SET targets = targets & ~@bit WHERE state = 'tentative' AND targets & @bit").run({
         bit: bit(provider),
       })
-      dropJobsOf(database, provider)
+      dropBegunWith(database, `backfill/${provider}/`)
     },
 
     /** A page of the writes that are not finished and were not to go to the provider. Answers the one after which to go on. */
@@ -211,7 +211,9 @@ export function forgetRetired(database: Database): void {
         // What a late answer, or long work that was still under way, may have brought back: it is bound to this id.
         database.prepare('DELETE FROM replicas WHERE provider = ?').run(id)
         database.prepare('DELETE FROM known WHERE provider = ?').run(id)
-        dropJobsOf(database, id)
+        // Of this bucket only: whoever gets the id has been visited by nobody.
+        database.prepare('DELETE FROM jobs WHERE name IN (?, ?)').run(`attended:${id}`, `expiry:${id}`)
+        dropPositions(database)
         database.prepare('UPDATE writes SET targets = targets & ~@bit WHERE targets & @bit').run({ bit: bit(id) })
         database.prepare('DELETE FROM providers WHERE id = ?').run(id)
       }
@@ -219,7 +221,11 @@ export function forgetRetired(database: Database): void {
     .immediate()
 }
 
-function dropJobsOf(database: Database, provider: number): void {
-  const drop = database.prepare('DELETE FROM jobs WHERE substr(name, 1, length(@begin)) = @begin')
-  drop.run({ begin: `backfill/${provider}/` })
+/** Positions of comparisons, whatever was compared: they say by ids for whom something is settled, and an id came to mean another bucket. */
+export function dropPositions(database: Database): void {
+  for (const begin of ['backfill/', 'reconcile/']) dropBegunWith(database, begin)
+}
+
+function dropBegunWith(database: Database, begin: string): void {
+  database.prepare('DELETE FROM jobs WHERE substr(name, 1, length(@begin)) = @begin').run({ begin })
 }
