@@ -35,8 +35,10 @@ async function arrived(
   signal: AbortSignal,
 ): Promise<boolean> {
   while (true) {
-    const repairs = journal.counts().groups.filter(({ origin, state }) => origin === 'repair' && state === 'open')
-    if (repairs.some(({ blocked }) => (blocked & bit(id)) !== 0)) return false
+    const open = journal.counts().groups.filter(({ state }) => state === 'open')
+    // Of the app's too: a delete that is blocked there is known to nobody else once its markers ended.
+    if (open.some(({ blocked }) => (blocked & bit(id)) !== 0)) return false
+    const repairs = open.filter(({ origin }) => origin === 'repair')
     if (!repairs.some(({ waiting }) => (waiting & bit(id)) !== 0)) return true
     if (journal.providers().find(row => row.id === id)?.health?.state === 'blocked') return false
     await clock.sleep(everyMs, signal)
