@@ -15,6 +15,8 @@ import type { Mend, Side } from './types.ts'
 const atATime = 16
 /** How often it is said how far it is, ms. */
 const tellEveryMs = 1_000
+/** So often in a row it may be said that it got no further while nothing goes to the provider. */
+const mostStuck = 3
 /** How often it is looked whether everything arrived, ms. */
 const lookEveryMs = 200
 /** A provider that cannot be asked is asked again after a second, then after two, up to a minute: so many times without getting on, a quarter of an hour. */
@@ -63,13 +65,18 @@ export async function* fill(
     () => true,
   )
   let isOver = false
+  let stuck = 0
   try {
     while (!isOver) {
+      const { objects, cursor } = state
       const tick = new AbortController()
       const slept = clock.sleep(tellEveryMs, tick.signal).catch(() => {})
       isOver = (await Promise.race([over, slept])) === true
       tick.abort()
       yield tell()
+      // The room for repairs is full of what waits for it.
+      stuck = state.objects === objects && state.cursor === cursor && !isOver ? stuck + 1 : 0
+      if (stuck >= mostStuck) demandUp()
     }
     return await working
   } finally {
@@ -189,16 +196,21 @@ export async function* fill(
     }
   }
 
+  /** Rejects where nothing goes to the provider until somebody does something about it. */
+  function demandUp(): void {
+    const health = journal.providers().find(({ id }) => id === to.id)?.health
+    if (health?.state !== 'blocked') return
+    throw new HoldfastError('BLOCKED', `nothing goes to ${to.provider.name}: ${health.message ?? health.reason}`, {
+      provider: to.provider.name,
+      ...(health.reason === undefined ? {} : { reason: health.reason }),
+      retryable: false,
+    })
+  }
+
   /** Resolves when everything that was queued for the provider is there; what is blocked is said to be impossible. */
   async function arrived(): Promise<void> {
     while (waitingAt(journal, to.id) > 0) {
-      const health = journal.providers().find(({ id }) => id === to.id)?.health
-      if (health?.state === 'blocked')
-        throw new HoldfastError('BLOCKED', `nothing goes to ${to.provider.name}: ${health.message ?? health.reason}`, {
-          provider: to.provider.name,
-          ...(health.reason === undefined ? {} : { reason: health.reason }),
-          retryable: false,
-        })
+      demandUp()
       await clock.sleep(lookEveryMs, inner)
     }
     for (let after = 0, isMore = true; isMore; ) {
