@@ -110,8 +110,11 @@ export interface Lease {
   hurry(provider: number): Promise<void>
   /** Blocked replicas of this provider (for these reasons, or all) wait again. Answers how many. */
   unblock(provider: number, reasons?: readonly Reason[]): Promise<number>
-  /** A newer write was found at a provider: this one needs to go nowhere any more, and later ones are newer than that. */
-  overtaken(seq: number, by: Version): Promise<void>
+  /**
+   * A newer write was found at this provider: this one needs to go nowhere any more, and later ones are newer than that. Where it was given up there
+   * meanwhile, it goes on to the others.
+   */
+  overtaken(seq: number, by: Version, provider: number): Promise<void>
   saveUpload(seq: number, provider: number, upload: string | undefined): Promise<void>
   /** The primary decided: the write is now as any other, with this evidence there; or it is refused, and its body dropped. */
   decide(seq: number, decision: Decision): Promise<void>

@@ -275,9 +275,11 @@ export function ledger(database: Database, writer: string, bodies: string) {
       return wanted.length
     },
 
-    overtaken(token: number, seq: number, by: Version): void {
+    overtaken(token: number, seq: number, by: Version, provider: number): void {
       requireLease(token)
       raiseHighest(by)
+      // Given up there while it was asked: what that one has settles nothing for the others any more.
+      if (replicas.get(seq, provider)?.state === 'abandoned') return
       const write = getWrite.get(seq)
       if (write?.state === 'open') replicas.supersede(seq, write.origin)
     },

@@ -105,7 +105,7 @@ export function work(deps: WorkDeps): Work {
         return
       }
       case 'refused':
-        if (settled.seen !== undefined) await lease.overtaken(write.seq, settled.seen)
+        if (settled.seen !== undefined) await lease.overtaken(write.seq, settled.seen, id)
         await lease.decide(write.seq, {
           kept: false,
           refusal: { code: settled.code, message: settled.message, outcome: settled.outcome },
@@ -130,7 +130,7 @@ export function work(deps: WorkDeps): Work {
     }
     // It may have changed again before it was taken in: then nothing newer is safe yet, and the provider is asked anew.
     if (newest <= write.version) throw gone(write.key)
-    await lease.overtaken(write.seq, newest)
+    await lease.overtaken(write.seq, newest, id)
     emit('superseded', { key: write.key, version: write.version, provider: provider.name, by })
   }
 

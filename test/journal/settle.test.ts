@@ -320,7 +320,7 @@ test('a key is open while a write or a repair of it is not finished', async () =
   const { seq } = await journal.accept(write('k', { providers: [1] }))
   await lease.stored(seq, 1, evidence())
   expect(journal.isOpen('k')).toBe(true)
-  await lease.overtaken(seq, 'f'.repeat(32))
+  await lease.overtaken(seq, 'f'.repeat(32), 1)
   expect(journal.isOpen('k')).toBe(false)
 })
 
