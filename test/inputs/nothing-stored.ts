@@ -109,7 +109,7 @@ function shortly({ operation, key }: FaultyCall): string {
 }
 
 function isAdmission(key: string | undefined): boolean {
-  return /^\.holdfast\/(identity|probe\/|canary\/)/.test(key ?? '')
+  return /^\.holdfast\/(identity|attended|probe\/|canary\/)/.test(key ?? '')
 }
 
 /** Some calls throw where others reject: to a caller who awaits them it is the same. */
