@@ -24,6 +24,7 @@ export type {
   UploadMemo,
 } from './core/provider.ts'
 export type { Source } from './core/source.ts'
+export type { AcceptedBucket } from './holdfast/accept-bucket.ts'
 export { defineConfig, type HoldfastConfig } from './holdfast/config.ts'
 export type { AbandonedWrite, Blocked, BlockedWrite, Settled } from './holdfast/blocked.ts'
 export type { DeleteManyProgress } from './holdfast/delete-many.ts'
@@ -43,7 +44,13 @@ export type { FeatureRefusal, ProviderFeatures, S3FeatureName, S3Features } from
 export type { PartRun } from './core/layout.ts'
 export type { DeleteManyOptions } from './holdfast/input/delete-many.ts'
 export type { InspectOptions } from './holdfast/input/inspect.ts'
-export type { AbandonOptions, BlockedListOptions, BlockedSelection, RetireOptions } from './holdfast/input/settle.ts'
+export type {
+  AbandonOptions,
+  AcceptBucketOptions,
+  BlockedListOptions,
+  BlockedSelection,
+  RetireOptions,
+} from './holdfast/input/settle.ts'
 export type { AckLevel, CallOptions, PutOptions } from './holdfast/input/put.ts'
 export type { BackfillOptions, EstimateOptions, EvacuateOptions } from './holdfast/input/fill.ts'
 export type { ReconcileOptions } from './holdfast/input/reconcile.ts'

@@ -109,6 +109,7 @@ export function encoded(inner: Holdfast, clock: Clock): Holdfast {
     drain: options => told(inner.drain(options)),
     blocked: encodedBlocked(inner.blocked),
     retire: (provider, options) => told(inner.retire(provider, options)),
+    acceptBucket: (provider, options) => told(inner.acceptBucket(provider, options)),
     reconcile: options => encodedReconcile(inner, options),
     backfill: options => encodedFill(options, each => inner.backfill(each)),
     evacuate: options => encodedFill(options, each => inner.evacuate(each)),

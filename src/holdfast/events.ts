@@ -15,6 +15,8 @@ export interface HoldfastEvents extends ReplicationEvents, ReadEvents {
     readonly reason: string
     readonly why: string
   }
+  /** A person accepted that the bucket behind this provider is another one now. `before`: the identity of the old one. */
+  'bucket-accepted': { readonly provider: string; readonly before: string; readonly why: string }
   /** The scrub looked at some more keys, or stopped. */
   scrub: ScrubStatus
   /** The scrub found that providers differ about a key; `repair` says what becomes of it. */
@@ -45,6 +47,7 @@ export const eventNames: readonly (keyof HoldfastEvents)[] = [
   'scrub',
   'drift',
   'abandoned',
+  'bucket-accepted',
   'poisoned',
 ]
 

@@ -5,6 +5,7 @@ import type { Random } from '../core/ports.ts'
 import type { Run } from '../core/run.ts'
 import type { ListEntry, ObjectInfo, Reader, StoredObject } from '../read/types.ts'
 import type { CheckResult } from '../replicate/check.ts'
+import { acceptBucket, type AcceptedBucket } from './accept-bucket.ts'
 import { adopt } from './adopt.ts'
 import { type Blocked, blockedCalls, type Settled } from './blocked.ts'
 import { copy } from './copy.ts'
@@ -35,7 +36,7 @@ import { backfillRun, estimated, evacuateRun, type FillingDeps } from './fill.ts
 import type { FillEstimate } from '../reconcile/fill-estimate.ts'
 import type { FillProgress, FillResult } from '../reconcile/fill-types.ts'
 import { type Inspection, inspect } from './inspect.ts'
-import type { RetireOptions } from './input/settle.ts'
+import type { AcceptBucketOptions, RetireOptions } from './input/settle.ts'
 import { blockedError, type PutReceipt, type Receipt } from './receipt.ts'
 import { type ReconcileRun, reconcileRun } from './reconcile.ts'
 import { type SignedUrl, sign } from './sign.ts'
@@ -103,6 +104,16 @@ export interface Holdfast extends AsyncDisposable {
    * without it before: one that still writes to it brings it back.
    */
   retire(provider: string, options: RetireOptions): Promise<Settled>
+  /**
+   * For a provider that is blocked as IDENTITY, when a person knows why: its bucket was emptied, made anew, or is to be another one. Forgets what
+   * was remembered of the old one; whoever replicates goes on at once, with all that is not finished. What was finished is only at the others then: the
+   * provider is unfilled, so `backfill({ to })` is next. Until that is through, conditional writes to a primary go by what is in the new bucket. Nothing
+   * is deleted anywhere. Each directory that knew the old bucket has to be told.
+   *
+   * INVALID, field `provider`, rule `same` where it is the bucket that it was, or none was known yet, `unknown` where none of the options is called so;
+   * `why`. Else the provider's error, where it cannot be asked: nothing is changed then.
+   */
+  acceptBucket(provider: string, options: AcceptBucketOptions): Promise<AcceptedBucket>
   /**
    * Asks each provider for everything that Holdfast needs, and says what is wrong and what to do. For deploy time. Writes and deletes under
    * `.holdfast/`. What a provider answers is a finding, never a rejection.
@@ -274,6 +285,8 @@ export function holdfast(deps: HoldfastDeps): Holdfast {
       }),
     blocked,
     retire,
+    acceptBucket: (provider, options) =>
+      begin(() => acceptBucket({ ...writes, events }, provider, options, closing.signal)),
     check: options => begin(() => deps.check(underClose(checkCall(options, 'check').signal))),
     inspect: (key, options) => begin(() => inspect(writes, key, options, closing.signal)),
     reconcile: options => reconcileRun(deps.compare, begin, options),

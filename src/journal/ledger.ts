@@ -233,7 +233,10 @@ export function ledger(database: Database, writer: string, bodies: string) {
     },
 
     verified(token: number, seq: number, provider: number): void {
-      change(token, seq, provider, () => replicas.move(seq, provider, { state: 'verified' }))
+      // The look may have been at a bucket that is another one by now.
+      change(token, seq, provider, () => {
+        if (replicas.get(seq, provider)?.state === 'stored') replicas.move(seq, provider, { state: 'verified' })
+      })
     },
 
     again(token: number, seq: number, provider: number, message: string): void {
@@ -319,6 +322,8 @@ export function ledger(database: Database, writer: string, bodies: string) {
       for (const { seq, cache } of writes) {
         const write = getWrite.get(seq)
         if (write === undefined || write.state === 'tentative') continue
+        // Verified everywhere when somebody looked; since then a provider has another bucket, and lacks it.
+        if (write.state === 'open' && (write.waiting | write.blocked | write.stored) !== 0) continue
         if (write.state === 'open' && write.origin === 'app') addMeta.run(1, 'done')
         // A body in parts is never cached.
         if (cache && write.state === 'open' && write.kind === 'put' && write.parts === null) {

@@ -51,6 +51,7 @@ export function settleCalls({ change, tell: note, looking, now }: SettleCalls): 
       if (settled.kept === 0) await note('retire', provider)
       return settled
     },
+    acceptBucket: (provider, before) => change('acceptBucket', provider, before) as Promise<boolean>,
     async include(provider) {
       let all = 0
       for (let after: number | undefined = 0; after !== undefined; ) {

@@ -26,6 +26,12 @@ export interface SettleJournal {
   retire(provider: number, why: string, tell: (given: AbandonedReplica) => void): Promise<Settled>
   /** The last abandoned replicas, newest first. */
   abandoned(limit: number): readonly AbandonedReplica[]
+  /**
+   * A person says that the bucket behind the provider is another one now: all that is remembered of the old one is forgotten, in one transaction. What is
+   * not finished goes there again, looked at or blocked before; the provider is unfilled, and learnt anew by the next that is let in. False, and
+   * nothing is changed: `before` is not the identity that is remembered by now.
+   */
+  acceptBucket(provider: number, before: string): Promise<boolean>
 
   /** What long work remembered under this name: JSON that it understands. */
   job(name: string): string | undefined

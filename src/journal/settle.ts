@@ -178,6 +178,34 @@ export function settleChanges(database: Database) {
       dropBegunWith(database, `backfill/${provider}/`)
     },
 
+    /**
+     * All in one transaction: with a part of it, what was verified in the old bucket could be released, or what only that had be taken for known. It
+     * happens once in years, so puts may wait for it.
+     */
+    acceptBucket(provider: number, before: string): boolean {
+      const { changes } = sql(
+        `UPDATE providers SET identity = NULL, capabilities = NULL, health = NULL, filled = 0, stale = 0
+         WHERE id = ? AND identity = ?`,
+      ).run(provider, before)
+      if (changes === 0) return false
+      const startOver = sql(
+        `UPDATE replicas SET state = iif(state = 'sending', state, 'waiting'), not_before = 0, reason = NULL, message = NULL, token = NULL,
+         proof = NULL, etag = NULL, part_size = NULL, stored_at = NULL, upload = NULL WHERE seq = ? AND provider = ?`,
+      )
+      const going = sql<number>(
+        `SELECT r.seq FROM replicas r JOIN writes w ON w.seq = r.seq WHERE r.provider = ? AND r.state NOT IN ('superseded', 'abandoned')
+         AND w.state IN ('open', 'tentative')`,
+      ).pluck()
+      for (const seq of going.all(provider)) {
+        startOver.run(seq, provider)
+        replicas.recount(seq)
+      }
+      sql('DELETE FROM known WHERE provider = ?').run(provider)
+      dropVisits(database, provider)
+      dropPositions(database)
+      return true
+    },
+
     /** A page of the writes that are not finished and were not to go to the provider. Answers the one after which to go on. */
     include(provider: number, after: number, limit: number): { readonly included: number; readonly next?: number } {
       const found = withoutProvider.all({ seq: after, bit: bit(provider), limit })
@@ -211,14 +239,18 @@ export function forgetRetired(database: Database): void {
         // What a late answer, or long work that was still under way, may have brought back: it is bound to this id.
         database.prepare('DELETE FROM replicas WHERE provider = ?').run(id)
         database.prepare('DELETE FROM known WHERE provider = ?').run(id)
-        // Of this bucket only: whoever gets the id has been visited by nobody.
-        database.prepare('DELETE FROM jobs WHERE name IN (?, ?)').run(`attended:${id}`, `expiry:${id}`)
+        dropVisits(database, id)
         dropPositions(database)
         database.prepare('UPDATE writes SET targets = targets & ~@bit WHERE targets & @bit').run({ bit: bit(id) })
         database.prepare('DELETE FROM providers WHERE id = ?').run(id)
       }
     })
     .immediate()
+}
+
+/** Of one bucket only: the one that comes for it has been visited by nobody. */
+function dropVisits(database: Database, id: number): void {
+  database.prepare('DELETE FROM jobs WHERE name IN (?, ?)').run(`attended:${id}`, `expiry:${id}`)
 }
 
 /** Positions of comparisons, whatever was compared: they say by ids for whom something is settled, and an id came to mean another bucket. */

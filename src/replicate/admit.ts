@@ -27,14 +27,19 @@ export async function admit(
   const found = await readIdentity(provider, signal)
   if (found !== undefined) {
     if (remembered.identity !== undefined && found.identity !== remembered.identity)
-      throw identityError(provider, `has identity ${found.identity}, but ${remembered.identity} is remembered`)
+      throw replaced(provider, `has identity ${found.identity}, but ${remembered.identity} is remembered`)
     const capabilities = await provider.learn(remembered.capabilities, signal)
     return { identity: found.identity, capabilities, serverTime: found.serverTime }
   }
   if (remembered.identity !== undefined)
-    throw identityError(provider, `lost its identity marker ${identityKey}: it was emptied, or made anew`)
+    throw replaced(provider, `lost its identity marker ${identityKey}: it was emptied, or made anew`)
   const capabilities = await provider.learn(remembered.capabilities, signal)
   return { ...(await writeIdentity(provider, capabilities, random, signal)), capabilities }
+}
+
+/** Which bucket this is, by its own word; `undefined` where nobody has marked it. Rejects with DENIED/IDENTITY where the mark is none. */
+export async function identityOf(provider: Provider, signal: AbortSignal): Promise<string | undefined> {
+  return (await readIdentity(provider, signal))?.identity
 }
 
 /** Whether the bucket is still the one that it was, if that is known. Cheap enough to ask before anything is repaired. */
@@ -46,7 +51,7 @@ export async function confirmIdentity(
   if (identity === undefined) return
   const found = await readIdentity(provider, signal)
   if (found?.identity !== identity)
-    throw identityError(
+    throw replaced(
       provider,
       found === undefined
         ? `lost its identity marker ${identityKey}: it was emptied, or made anew`
@@ -59,7 +64,7 @@ async function readIdentity(provider: Provider, signal: AbortSignal) {
   if (answer === undefined) return undefined
   if (answer.object.size > 1024) {
     await answer.close()
-    throw identityError(provider, `has something else under ${identityKey}`)
+    throw identityError(provider, `has something else under ${identityKey}`, removal)
   }
   const chunks: Uint8Array[] = []
   for await (const chunk of answer.body) chunks.push(Uint8Array.from(chunk))
@@ -77,7 +82,7 @@ function parseIdentity(provider: Provider, text: string): string {
   } catch {
     // Falls through to the error below: text that is no JSON is as wrong as JSON of another form.
   }
-  throw identityError(provider, `has something under ${identityKey} that is no identity of format 1`)
+  throw identityError(provider, `has something under ${identityKey} that is no identity of format 1`, removal)
 }
 
 async function writeIdentity(provider: Provider, capabilities: Capabilities, random: Random, signal: AbortSignal) {
@@ -134,14 +139,21 @@ export async function canary(provider: Provider, random: Random, signal: AbortSi
   await provider.delete(key, undefined, signal)
 }
 
-function identityError(provider: Provider, what: string): HoldfastError {
-  return new HoldfastError(
-    'DENIED',
-    `${provider.name} ${what}. Nothing is written to it; if that is intended, use an empty directory or give the bucket its marker back`,
-    {
-      provider: provider.name,
-      reason: 'IDENTITY',
-      retryable: false,
-    },
+const removal = 'find out who wrote it, and remove it'
+
+/** Only a person can say whether that is meant. */
+function replaced(provider: Provider, what: string): HoldfastError {
+  return identityError(
+    provider,
+    what,
+    'point the options back, or, if this is to be the bucket from now on, accept it: `holdfast accept-bucket`, store.acceptBucket',
   )
+}
+
+function identityError(provider: Provider, what: string, remedy: string): HoldfastError {
+  return new HoldfastError('DENIED', `${provider.name} ${what}. Nothing is written to it; ${remedy}`, {
+    provider: provider.name,
+    reason: 'IDENTITY',
+    retryable: false,
+  })
 }

@@ -1,6 +1,6 @@
 import type { Ticket } from '../core/breaker.ts'
 import type { Slot } from '../core/limiter.ts'
-import type { ProviderHealth, Task } from '../journal/contract.ts'
+import type { ProviderHealth, ProviderRow, Task } from '../journal/contract.ts'
 import type { Reason } from '../core/errors.ts'
 import { admit } from './admit.ts'
 import { attempts } from './attempts.ts'
@@ -31,7 +31,7 @@ export interface Lane {
 }
 
 export function openLane(deps: LaneDeps): Lane {
-  const { lease, row, provider, breaker, limiter, clock, random, options, emit, signal } = deps
+  const { journal, lease, row, provider, breaker, limiter, clock, random, options, emit, signal } = deps
   const id = row.id
   const changed = bell(clock)
   const inFlight = new Map<number, Promise<void>>()
@@ -84,7 +84,8 @@ export function openLane(deps: LaneDeps): Lane {
     if (refusals > 1) await clock.sleep(waitBeforeProbe(refusals - 2, random), signal).catch(() => {})
     if (signal.aborted) return
     try {
-      const admission = await admit(provider, { identity, capabilities: row.capabilities }, random, signal)
+      const { capabilities } = noteRemembered()
+      const admission = await admit(provider, { identity, capabilities }, random, signal)
       identity = admission.identity
       if (admission.serverTime !== undefined) target.skew.offsetMs = admission.serverTime - clock.now()
       await lease.learnt(id, { identity: admission.identity, capabilities: admission.capabilities })
@@ -105,11 +106,35 @@ export function openLane(deps: LaneDeps): Lane {
         reason: fault.reason ?? 'SERVER',
         message: fault.message,
       })
-      await clock.sleep(Math.max(waitBeforeProbe(probes++, random), fault.retryAfterMs ?? 0), signal).catch(() => {})
+      await pause(Math.max(waitBeforeProbe(probes++, random), fault.retryAfterMs ?? 0))
     }
   }
 
+  /** Any process of the directory may have accepted another bucket since. What was told of the old one's health is to be told anew. */
+  function noteRemembered(): Pick<ProviderRow, 'identity' | 'capabilities'> {
+    const remembered = journal.providers().find(each => each.id === id) ?? row
+    if (remembered.identity !== identity) health = undefined
+    identity = remembered.identity
+    return remembered
+  }
+
+  /** Until the next probe; at once when another bucket is accepted meanwhile. */
+  async function pause(ms: number): Promise<void> {
+    const end = clock.monotonic() + ms
+    for (let left = ms; left > 0 && !signal.aborted && !isReplaced(); left = end - clock.monotonic())
+      await changed.wait(left, signal)
+  }
+
+  function isReplaced(): boolean {
+    const remembered = journal.providers().find(each => each.id === id)
+    return remembered !== undefined && remembered.identity !== identity
+  }
+
   async function pump(): Promise<void> {
+    if (isReplaced()) {
+      isAdmitted = false
+      return
+    }
     // First: a provider that just came back is to be given little, not what it bore before.
     await syncHealth()
     start()

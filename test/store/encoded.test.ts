@@ -291,6 +291,7 @@ const takes: Readonly<Record<string, 'key' | 'two keys' | 'prefix' | 'selection'
   'uploads.complete': 'nothing',
   'uploads.abort': 'nothing',
   retire: 'nothing',
+  acceptBucket: 'nothing',
   drain: 'nothing',
   check: 'nothing',
   status: 'nothing',

@@ -42,6 +42,12 @@ export function addSettle(program: Command, act: Act): void {
     .requiredOption('--why <text>', 'kept with each write that is given up, for whoever asks later')
     .option('--yes', 'does not ask')
     .action(act(retire))
+  program
+    .command('accept-bucket')
+    .description('says that the bucket of a provider is another one now: it was emptied, or made anew')
+    .argument('<provider>')
+    .requiredOption('--why <text>', 'told with the event, for whoever asks later')
+    .action(act(acceptBucket))
 }
 
 async function list(context: Context, which: Which): Promise<void> {
@@ -117,6 +123,17 @@ async function retire(context: Context, provider: string, { why, yes }: Abandon)
     settled,
     'no other provider has them: bring them to another one first (`holdfast drain`, or put it back into the options)',
   )
+}
+
+/** Without a question: nothing is given up and nothing deleted, and the store refuses where there is nothing to accept. */
+async function acceptBucket(context: Context, provider: string, { why }: Pick<Abandon, 'why'>): Promise<void> {
+  const { io, say } = context
+  await using opened = await openStore(context, { run: 'external', missing: 'refuse' })
+  const accepted = await opened.store.acceptBucket(provider, { why, signal: io.signal })
+  const { identity = 'a bucket that nobody has marked yet', before } = accepted
+  await say.json(accepted)
+  await say.line(`${plain(provider)} is ${identity} now, ${before} before`)
+  say.note(`\`holdfast backfill --to ${plain(provider)}\` brings everything that the others have`)
 }
 
 async function tellSettled(

@@ -25,6 +25,7 @@ const keysIn: Readonly<Record<keyof HoldfastEvents, 'key' | 'prefix' | 'cursor' 
   scrub: 'cursor',
   drift: 'key',
   abandoned: 'key',
+  'bucket-accepted': 'nothing',
   poisoned: 'nothing',
 }
 

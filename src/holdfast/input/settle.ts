@@ -32,6 +32,14 @@ export interface RetireOptions {
   readonly why: string
 }
 
+/** Of `acceptBucket`. */
+export interface AcceptBucketOptions {
+  /** Told with the event, for whoever asks later. */
+  readonly why: string
+  /** Ends it, with its reason, as long as the bucket is asked. */
+  readonly signal?: AbortSignal
+}
+
 export interface CheckedSelection {
   readonly key: string | undefined
   /** One of the names that were given. */
@@ -70,6 +78,17 @@ export function checkRetire(provider: unknown, options: unknown): { readonly pro
   if (typeof provider !== 'string')
     throw invalid('provider', 'type', `retire takes a provider's name, got ${shown(provider)}`)
   return { provider, why: checkWhy(take(options, ['why'], 'retire').why) }
+}
+
+/** INVALID as `checkRetire`, and field `signal`. */
+export function checkAcceptBucket(
+  provider: unknown,
+  options: unknown,
+): { readonly provider: string; readonly why: string; readonly signal: AbortSignal | undefined } {
+  if (typeof provider !== 'string')
+    throw invalid('provider', 'type', `acceptBucket takes a provider's name, got ${shown(provider)}`)
+  const { why, signal } = take(options, ['why', 'signal'], 'acceptBucket')
+  return { provider, why: checkWhy(why), signal: checkSignal(signal) }
 }
 
 function selected(
