@@ -55,8 +55,9 @@ async function* work(
   const isEverybody = sides.length === deps.providers.length
   const tools = { journal, clock, mend: mendWith(sides) }
   const result = yield* reconcile(tools, { ...terms, sides, isEverybody, mirrorsForeign }, counting, signal)
-  // A repair that went through to its end is what a scrub that was stopped waits for.
-  const resumed = terms.repair ? resumedScrub(journal.job('scrub'), clock.now()) : undefined
+  // A repair of everything that went through to its end is what a scrub that was stopped waits for.
+  const isWhole = isEverybody && terms.prefix === '' && (terms.resume || terms.startAfter === '')
+  const resumed = terms.repair && isWhole ? resumedScrub(journal.job('scrub'), clock.now()) : undefined
   if (resumed !== undefined) await journal.saveJob('scrub', resumed)
   return result
 }
