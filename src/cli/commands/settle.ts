@@ -130,7 +130,7 @@ async function acceptBucket(context: Context, provider: string, { why }: Pick<Ab
   const { io, say } = context
   await using opened = await openStore(context, { run: 'external', missing: 'refuse' })
   const accepted = await opened.store.acceptBucket(provider, { why, signal: io.signal })
-  const { identity = 'a bucket that nobody has marked yet', before } = accepted
+  const { identity = 'a bucket without a mark', before } = accepted
   await say.json(accepted)
   await say.line(`${plain(provider)} is ${identity} now, ${before} before`)
   say.note(`\`holdfast backfill --to ${plain(provider)}\` brings everything that the others have`)

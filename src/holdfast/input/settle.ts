@@ -80,7 +80,7 @@ export function checkRetire(provider: unknown, options: unknown): { readonly pro
   return { provider, why: checkWhy(take(options, ['why'], 'retire').why) }
 }
 
-/** INVALID as `checkRetire`, and field `signal`. */
+/** INVALID as `checkRetire`; TypeError where the signal is none. */
 export function checkAcceptBucket(
   provider: unknown,
   options: unknown,
