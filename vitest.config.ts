@@ -12,7 +12,7 @@ const alone = ['test/**/*.alone.test.ts', 'test/clouds/{large,latency}.test.ts']
 const minutes = ['test/**/*.long.test.ts']
 
 /** Take longest, the longest first: begun last, they would be waited for. */
-const long = ['test/kill/kill', 'test/providers/s3-rgw', 'test/providers/s3-local-wrapped']
+const long = ['test/kill/kill', 'test/demo', 'test/providers/azure', 'test/cli/commands', 'test/converge/property']
 
 class LongestFirst extends BaseSequencer {
   override async sort(files: TestSpecification[]): Promise<TestSpecification[]> {

@@ -13,7 +13,7 @@ import { providersOf, startClouds } from '../support/clouds.ts'
 import { checkDirectory } from '../support/directory.ts'
 import { partOf, partSizes, type Report } from './uploads-writer.ts'
 
-const kills = Math.ceil(Number(process.env['HOLDFAST_KILLS'] ?? 60) / 4)
+const kills = Math.ceil(Number(process.env['HOLDFAST_KILLS'] ?? 20) / 4)
 
 /** What the parent was told of one upload. */
 interface Told {
