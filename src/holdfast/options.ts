@@ -67,7 +67,7 @@ export interface ReadOptions {
   readonly firstByteMs?: number
   /** Between bytes of a body, before it goes on elsewhere. Milliseconds; default 15_000. */
   readonly idleMs?: number
-  /** 'all': absence needs a 404 of every provider, else UNAVAILABLE. Default 'reachable': the primary's, and of every other that answers. */
+  /** 'all': absence needs a 404 of every provider, else UNAVAILABLE. Default 'reachable': the primary's (once it is filled), and of every other that answers. */
   readonly absence?: 'reachable' | 'all'
   /** Serve the released local copy, marked stale, when no provider answers. Default false. */
   readonly allowStale?: boolean

@@ -18,8 +18,9 @@ const longestWaitMs = 500
  * only in time. UNAVAILABLE when nobody can go on: what was given is never ended as if it were all.
  */
 export async function* list(deps: ReadDeps, question: ListQuestion, signal: AbortSignal): AsyncIterable<ListEntry> {
-  const { options, providers } = deps
+  const { options } = deps
   const { whenUnreachable, ...request } = question
+  const candidates = wholeOf(deps)
   const patientMs = Math.max(options.firstByteMs, options.idleMs)
   let startAfter = request.startAfter
   let lastPrefix: string | undefined
@@ -30,7 +31,7 @@ export async function* list(deps: ReadDeps, question: ListQuestion, signal: Abor
 
   signal.throwIfAborted()
   while (true) {
-    const left = providers.filter(each => !failures.has(each))
+    const left = candidates.filter(each => !failures.has(each))
     // One that was away may list what was deleted meanwhile.
     const at = left.find(each => each.doubtedUntil() === undefined) ?? left[0]
     if (at === undefined) {
@@ -43,7 +44,7 @@ export async function* list(deps: ReadDeps, question: ListQuestion, signal: Abor
       failures = new Map()
       continue
     }
-    const isLast = failures.size === providers.length - 1 || round > 0
+    const isLast = failures.size === candidates.length - 1 || round > 0
     try {
       for await (const entry of listingOf(
         deps,
@@ -67,6 +68,13 @@ export async function* list(deps: ReadDeps, question: ListQuestion, signal: Abor
       breaksLeft--
     }
   }
+}
+
+/** Those that have everything: the listing of one that is not filled yet would look like all there is. */
+function wholeOf({ journal, providers }: ReadDeps): readonly ReadProvider[] {
+  const unfilled = new Set(journal.providers().flatMap(({ id, isFilled }) => (isFilled ? [] : [id])))
+  const whole = providers.filter(({ id }) => !unfilled.has(id))
+  return whole.length === 0 ? providers : whole
 }
 
 /** What this directory has of its own; the error, where that is nothing: an empty listing would be a lie. */

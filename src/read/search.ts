@@ -273,7 +273,12 @@ export async function search<T>(
     if (isUnanimous) return true
     if (options.absence === 'all') return false
     const [primary] = providers
-    return known.isOpenDelete || (primary !== undefined && proven.has(primary))
+    return known.isOpenDelete || (primary !== undefined && proven.has(primary) && isFilled(primary))
+  }
+
+  /** One that was added, or whose bucket was made anew, lacks what it was not given yet. */
+  function isFilled({ id }: ReadProvider): boolean {
+    return deps.journal.providers().find(row => row.id === id)?.isFilled !== false
   }
 
   /** The newest of what is older, or was kept for this; nothing that is known to be deleted. */

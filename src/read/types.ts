@@ -108,7 +108,7 @@ export interface ReadOptions {
   readonly firstByteMs: number
   /** Between bytes of a body, before it goes on elsewhere, ms. */
   readonly idleMs: number
-  /** 'all': absence needs a 404 of every provider. 'reachable': the primary's, and of every other that answers. */
+  /** 'all': absence needs a 404 of every provider. 'reachable': the primary's (once it is filled), and of every other that answers. */
   readonly absence: 'reachable' | 'all'
   /** Serve an older or an unconfirmed copy, marked stale, when no provider answers. */
   readonly allowStale: boolean

@@ -89,6 +89,14 @@ test('a bucket that was emptied gets nothing until a person accepts it, then all
   expect((await bodyAt(inner.a, identityKey))?.toString()).not.toContain(accepted.before)
   await expect(store.acceptBucket('a', { why })).rejects.toMatchObject({ code: 'INVALID', rule: 'same' })
 
+  // Until it is filled, what it lacks and does not list proves nothing.
+  const listed: string[] = []
+  for await (const entry of store.list()) if (entry.type === 'object') listed.push(entry.key)
+  expect(listed).toEqual(['blocked', 'done', 'held', 'known', 'pending', 'verified'])
+  faults.b.rules = [{ on: ['get', 'head'], fault: { kind: 'fail', code: 'UNAVAILABLE', reason: 'NETWORK' } }]
+  await expect(store.get('of another directory')).rejects.toMatchObject({ code: 'UNAVAILABLE' })
+  faults.b.rules = []
+
   expect(await store.backfill({ to: 'a' })).toMatchObject({ filled: true, queued: 2 })
   await store.drain({ until: 'verified' })
   expect(await keysOf(inner.a)).toEqual(['blocked', 'done', 'held', 'known', 'pending', 'verified'])
