@@ -159,6 +159,7 @@ export async function scene(): Promise<Scene> {
         ({ code, stdout } = await here.run(command, { env, isMerged: true }))
       const lines = normalised(stdout, here.path)
         .replaceAll(/\b127\.0\.0\.1:\d+/g, '<address>')
+        .replaceAll(/\b[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}\b/g, '<identity>')
         .split('\n')
         .filter(line => !isProgress.test(line))
       const text = lines.join('\n').trimEnd()
