@@ -105,13 +105,22 @@ export function copyOf(object: RemoteObject, read: Digests | undefined): Copy {
   const { version } = recognise(object)
   const entry = entryThatCounts(object, object.metadata[entryName])
   const claims = claimedVersion(object)
+  const isBroken = claims !== undefined && entry === undefined
+  // Somebody wrote other bytes later and kept our metadata, as tools do that edit in place: the provider vouches for them, so they are his, and newest.
+  const isRewritten = isBroken && isVouchedFor(object) && version > claims
   const isOther =
     read !== undefined &&
     (differs(entry?.crc32c, read.crc32c) ||
       differs(entry?.etag.includes('-') === false ? entry.etag : undefined, read.md5) ||
       differs(object.attested.crc32c, read.crc32c) ||
       differs(object.attested.md5, read.md5))
-  return { object, version, entry, claims, isDamaged: isOther || (claims !== undefined && entry === undefined), read }
+  const isDamaged = isOther || (isBroken && !isRewritten)
+  return { object, version, entry, claims: isRewritten ? undefined : claims, isDamaged, read }
+}
+
+/** Whether the provider says by a digest what the bytes are that it was given. */
+function isVouchedFor({ attested: { crc32c, md5 } }: RemoteObject): boolean {
+  return crc32c !== undefined || md5 !== undefined
 }
 
 function differs(said: string | undefined, read: string): boolean {

@@ -126,7 +126,9 @@ function obstacle(
     const { name } = side.provider
     if (copy.isDamaged) {
       const { claims } = copy
-      if (wanted?.is === 'object' && claims === wanted.version) continue
+      // What was read is wrong, whatever its provider says; what only has another size may be somebody's edit, and he may have no other copy of it.
+      const isRead = copy.read !== undefined && copy.entry !== undefined
+      if (wanted?.is === 'object' && claims === wanted.version && (isRead || copy.version <= floor)) continue
       const isOlder = (claims === undefined || claims < floor) && copy.version < floor
       if (!isOlder)
         return `what ${name} has is not what its entry says, and no provider has what it says: put the key again, or adopt it`

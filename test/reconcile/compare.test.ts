@@ -1,5 +1,6 @@
 import { describe, expect, test } from 'vitest'
 import { recognise } from '../../src/core/entry.ts'
+import { systemClock } from '../../src/core/system.ts'
 import type { Drift } from '../../src/reconcile/types.ts'
 import { lose, mark, never, plant, version, writesAt } from './scene.ts'
 import { type World, world } from './world.ts'
@@ -166,12 +167,16 @@ describe('what wins', () => {
 describe('what settles nothing', () => {
   const impossible = (why: string) => ({ repair: 'impossible', why: expect.stringContaining(why) })
 
-  test('I22: a damaged copy is never a source, also where it is the only one or the newest', async () => {
-    const w = await withOne()
-    await plant(w.first.inner, 'only', { version: hourAgo, claims: { crc32c: '00000000' } })
-    await plant(w.first.inner, 'newest', { version: now, claims: { crc32c: '00000000' } })
+  test('I22: a copy that is not what its entry says, and that nobody vouches for, is never a source, and is not written over', async () => {
+    const w = world(2, systemClock, false)
+    await w.everywhere('zz', { version: hourAgo })
+    await plant(w.first.inner, 'only', { version: hourAgo, claims: { size: 3 } })
+    await plant(w.first.inner, 'newest', { version: now, claims: { size: 3 } })
     await plant(w.second.inner, 'newest', { body: 'old', version: hourAgo })
-    expect(await found(w)).toMatchObject([
+    await plant(w.first.inner, 'same', { body: 'edited, or cut?', version: hourAgo, claims: { size: 3 } })
+    await plant(w.second.inner, 'same', { body: 'whole', version: hourAgo })
+    const { drift } = await w.run({ attributes: true, repair: true }).all()
+    expect(drift).toMatchObject([
       {
         kind: 'different',
         key: 'newest',
@@ -179,16 +184,17 @@ describe('what settles nothing', () => {
         providers: [{ has: 'damaged' }, {}],
       },
       { kind: 'missing', key: 'only', version: undefined, ...impossible('not what its entry says') },
+      { kind: 'different', key: 'same', ...impossible('not what its entry says') },
     ])
     expect(w.mended).toEqual([])
   })
 
-  test('I22: a damaged copy is repaired from one that is whole', async () => {
+  test('I17: bytes that its provider vouches for under an old entry of ours are what somebody wrote since: newest, and mirrored', async () => {
     const w = await withOne()
-    await plant(w.first.inner, 'a', { body: 'rot', version: hourAgo, claims: { crc32c: '00000000' } })
-    await plant(w.second.inner, 'a', { body: 'whole', version: hourAgo })
-    expect(await found(w)).toMatchObject([{ kind: 'different', providers: [{ has: 'damaged' }, { has: 'this' }] }])
-    expect(w.mended).toMatchObject([{ wanted: { source: 2 }, targets: [1] }])
+    await plant(w.first.inner, 'a', { body: 'edited in place', version: hourAgo, claims: { crc32c: '00000000' } })
+    await plant(w.second.inner, 'a', { body: 'as it was', version: hourAgo })
+    expect(await found(w)).toMatchObject([{ kind: 'foreign', providers: [{ has: 'this' }, { has: 'older' }] }])
+    expect(w.mended).toMatchObject([{ wanted: { source: 1 }, targets: [2] }])
   })
 
   test('I22: bytes that are wrong only where they are read are found by deep', async () => {

@@ -6,16 +6,20 @@ import { filled, lose, mark, never, plant, reconciled, scene, textAt, version } 
 
 // What is decided is in compare.test.ts; here it is carried out, by a store.
 
-test('I10, I12, I13, I17, I22: one complete repair makes the providers equal: lost, older, damaged, deleted, foreign', async () => {
+test('I10, I12, I13, I17, I22: one complete repair makes the providers equal: lost, older, edited in place, deleted, foreign', async () => {
   await using s = await scene({ count: 3 })
   const hourAgo = version(Date.now() - 3_600_000)
-  await filled(s.store, ['damaged', 'deleted', 'equal', 'lost', 'older'])
-  const was = await s.first.inner.head('damaged', never)
+  await filled(s.store, ['deleted', 'edited', 'equal', 'lost', 'older'])
+  const was = await s.first.inner.head('edited', never)
   await lose(s.first.inner, 'lost')
   await lose(s.second.inner, 'lost')
   await plant(s.first.inner, 'older', { body: 'old', version: hourAgo })
   const claims = { crc32c: '00000000' }
-  await plant(s.second.inner, 'damaged', { body: 'rot', version: (was && recognise(was).version) ?? '', claims })
+  await plant(s.second.inner, 'edited', {
+    body: 'edited in place',
+    version: (was && recognise(was).version) ?? '',
+    claims,
+  })
   await lose(s.first.inner, 'deleted')
   await mark(s.first.inner, 'deleted', version(Date.now()))
   await plant(s.second.inner, 'photo', { body: 'of others', contentType: 'image/png', metadata: { by: 'anna' } })
@@ -23,8 +27,8 @@ test('I10, I12, I13, I17, I22: one complete repair makes the providers equal: lo
 
   const seen = await reconciled(s.store)
   expect(seen.drift.map(({ key, kind, repair }) => [key, kind, repair])).toEqual([
-    ['damaged', 'different', 'none'],
     ['deleted', 'deleted', 'none'],
+    ['edited', 'foreign', 'none'],
     ['lost', 'missing', 'none'],
     ['older', 'different', 'none'],
     ['photo', 'foreign', 'none'],
@@ -35,8 +39,8 @@ test('I10, I12, I13, I17, I22: one complete repair makes the providers equal: lo
     surveyed: 6,
     compared: 6,
     missing: 1,
-    different: 2,
-    foreign: 1,
+    different: 1,
+    foreign: 2,
     deleted: 1,
     queued: 5,
   })
@@ -44,7 +48,8 @@ test('I10, I12, I13, I17, I22: one complete repair makes the providers equal: lo
 
   for (const at of s.places) {
     expect(await textAt(at, 'deleted')).toBeUndefined()
-    for (const key of ['damaged', 'equal', 'lost', 'older']) expect(await textAt(at, key)).toBe(`body of ${key}`)
+    expect(await textAt(at, 'edited')).toBe('edited in place')
+    for (const key of ['equal', 'lost', 'older']) expect(await textAt(at, key)).toBe(`body of ${key}`)
     const photo = await at.inner.head('photo', never)
     expect(photo).toMatchObject({ headers: { contentType: 'image/png' }, metadata: { by: 'anna' } })
     expect(photo && recognise(photo).version).toBe(source && recognise(source).version)

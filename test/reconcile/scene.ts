@@ -25,10 +25,30 @@ export interface Place {
   readonly provider: Provider
 }
 
-export function place(name: string, clock: Clock = systemClock): Place {
-  const inner = memory({ name, clock })
+/** `attests: false`: it says no digest of what it holds. */
+export function place(name: string, clock: Clock = systemClock, attests = true): Place {
+  const inner = attests ? memory({ name, clock }) : silent(memory({ name, clock }))
   const faults: Faults = {}
   return { faults, inner, provider: faulty(inner, faults) }
+}
+
+function silent(provider: Provider): Provider {
+  const attested = {}
+  return {
+    ...provider,
+    async head(key, signal) {
+      const object = await provider.head(key, signal)
+      return object && { ...object, attested }
+    },
+    async get(request, signal) {
+      const answer = await provider.get(request, signal)
+      return answer && { ...answer, object: { ...answer.object, attested } }
+    },
+    async *list(request, signal) {
+      for await (const entry of provider.list(request, signal))
+        yield entry.type === 'object' ? { ...entry, attested, etag: undefined } : entry
+    },
+  }
 }
 
 /** A store over two places or more that has attended to all of them. */

@@ -33,8 +33,8 @@ export interface Run {
 }
 
 /** `clock`: that of the services. */
-export function world(count = 2, clock: Clock = systemClock): World {
-  const places = ['first', 'second', 'third'].slice(0, count).map(name => place(name, clock))
+export function world(count = 2, clock: Clock = systemClock, attests = true): World {
+  const places = ['first', 'second', 'third'].slice(0, count).map(name => place(name, clock, attests))
   const [first, second] = places as [Place, Place]
   const rows = places.map(({ inner: { location, name } }, index) => ({
     id: index + 1,
