@@ -6,7 +6,7 @@ import { isProvenEqual } from './equal.ts'
 import { bringing, LeftOut } from './fill-bring.ts'
 import { fillState, teller } from './fill-state.ts'
 import type { FillProgress, FillResult, FillTerms } from './fill-types.ts'
-import { identityFinding, stopped } from './guard.ts'
+import { type Buckets, identityFinding, replacedFinding, stopped } from './guard.ts'
 import { inOrder } from './in-order.ts'
 import { isBreak, joined, type Row, type Rows } from './join.ts'
 import type { Mend, Side } from './types.ts'
@@ -55,7 +55,8 @@ export async function* fill(
   const tell = teller(state, clock, () => waitingAt(journal, to.id))
   let sources = terms.sources
   const listed = () => [...sources, to].map(({ provider }) => provider)
-  const identity = () => identityFinding({ journal, clock }, [...sources, to], () => {}, inner)
+  const begun: Buckets = new Map()
+  const identity = () => identityFinding({ journal, clock, begun }, [...sources, to], () => {}, inner)
   const { bring } = bringing({ ...deps, ...terms, state, identity })
 
   const working = work()
@@ -91,9 +92,12 @@ export async function* fill(
       await journal.include(to.id)
       await persevere()
       await arrived()
+      const replaced = replacedFinding(journal, begun, [...sources, to])
+      if (replaced !== undefined) throw stopped(replaced)
     } catch (error) {
-      // Nothing is lost with it: the next run compares a little more than it had to.
-      await state.keep().catch(() => {})
+      // Of another bucket nothing is settled. Else: nothing is lost with it, the next run compares a little more than it had to.
+      const isReplaced = replacedFinding(journal, begun, [...sources, to]) !== undefined
+      await (isReplaced ? state.forget() : state.keep()).catch(() => {})
       throw error
     }
     const { objects, bytes, queued, failed, impossible, without } = state

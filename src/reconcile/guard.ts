@@ -111,17 +111,30 @@ export function listingFinding(
   return { rule: 'listing', provider: provider.name, message }
 }
 
-/** Whether each bucket is still the one that this directory knows. Rejects with the provider's error where it cannot be asked. */
+/** Which buckets some work began with, by their providers' ids. */
+export type Buckets = Map<number, string>
+
+/**
+ * Whether each bucket is still the one that this directory knows, and that the work began with: what was settled of one is not settled of another that
+ * a person accepted meanwhile. Takes down in `begun` what it learns. Rejects with the provider's error where it cannot be asked.
+ */
 export async function identityFinding(
-  { journal, clock }: { readonly journal: Pick<Journal, 'providers'>; readonly clock: Clock },
+  {
+    journal,
+    clock,
+    begun,
+  }: { readonly journal: Pick<Journal, 'providers'>; readonly clock: Clock; readonly begun: Buckets },
   sides: readonly Side[],
   asked: () => void,
   signal: AbortSignal,
 ): Promise<GuardFinding | undefined> {
+  const replaced = replacedFinding(journal, begun, sides)
+  if (replaced !== undefined) return replaced
   const rows = new Map(journal.providers().map(row => [row.id, row]))
   for (const { id, provider } of sides) {
     const remembered = rows.get(id)?.identity
     if (remembered === undefined) continue
+    begun.set(id, remembered)
     const found = await patiently(clock, signal, () => {
       asked()
       return readIdentity(provider, signal)
@@ -132,6 +145,22 @@ export async function identityFinding(
         ? `${provider.name} has lost ${identityKey}: it was emptied, made anew, or is another bucket or account`
         : `${provider.name} has identity ${found}, and ${remembered} is remembered: it is another bucket`
     return { rule: 'identity', provider: provider.name, message: what }
+  }
+  return undefined
+}
+
+/** Whether another bucket was accepted since the work began, as far as the journal tells. Asks nobody: for the end of it. */
+export function replacedFinding(
+  journal: Pick<Journal, 'providers'>,
+  begun: Buckets,
+  sides: readonly Side[],
+): GuardFinding | undefined {
+  const rows = new Map(journal.providers().map(row => [row.id, row]))
+  for (const { id, provider } of sides) {
+    const before = begun.get(id)
+    if (before === undefined || rows.get(id)?.identity === before) continue
+    const message = `${provider.name} was given another bucket while this was under way: begin anew`
+    return { rule: 'identity', provider: provider.name, message }
   }
   return undefined
 }

@@ -1,6 +1,6 @@
 import type { Counting } from './counters.ts'
 import { isProvenEqual } from './equal.ts'
-import { count, emptySurvey, identityFinding, stopped, surveyFinding } from './guard.ts'
+import { type Buckets, count, emptySurvey, identityFinding, replacedFinding, stopped, surveyFinding } from './guard.ts'
 import { inOrder } from './in-order.ts'
 import { joined, type Row, type Rows } from './join.ts'
 import { judge } from './judge.ts'
@@ -31,7 +31,8 @@ export async function* reconcile(
   const range = { prefix, startAfter: terms.resume ? position.saved : terms.startAfter }
   const stop = new AbortController()
   const inner = AbortSignal.any([signal, stop.signal])
-  const identity = () => identityFinding({ journal, clock }, sides, () => counting.asked++, inner)
+  const begun: Buckets = new Map()
+  const identity = () => identityFinding({ journal, clock, begun }, sides, () => counting.asked++, inner)
   const list = () =>
     joined(
       sides.map(({ provider }) => provider),
@@ -49,10 +50,13 @@ export async function* reconcile(
     counting.guard = await identity()
     if (repair) await survey()
     isClean = yield* compare()
+    const replaced = repair ? replacedFinding(journal, begun, sides) : undefined
+    if (replaced !== undefined) throw stopped(replaced)
   } finally {
     stop.abort()
-    // Nothing is lost with it: the next run compares a little more than it had to.
-    await position.keep().catch(() => {})
+    // Of another bucket nothing is settled. Else: nothing is lost with it, the next run compares a little more than it had to.
+    const isReplaced = replacedFinding(journal, begun, sides) !== undefined
+    await (isReplaced ? position.forget() : position.keep()).catch(() => {})
   }
   await position.forget()
   const isWhole = terms.isEverybody && prefix === '' && range.startAfter === ''

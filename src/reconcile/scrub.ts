@@ -74,7 +74,7 @@ async function someKeys(
     sides.map(({ provider }) => provider.name),
     state.cursor,
   )
-  const identity = () => identityFinding({ journal, clock }, sides, () => counting.asked++, inner)
+  const identity = () => identityFinding({ journal, clock, begun: new Map() }, sides, () => counting.asked++, inner)
   const listedAt = clock.monotonic()
   try {
     const other = await identity()

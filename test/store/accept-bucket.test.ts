@@ -126,6 +126,33 @@ test('where nobody noticed yet, accepting is noticed: the provider is let in ane
   await eventually(async () => (await bodyAt(inner.a, identityKey)) !== undefined)
 })
 
+test('a fill that was under way when another bucket was accepted says nothing of that one, and leaves no position', async () => {
+  await using directory = await testDirectory()
+  const { faults, inner, a, b } = world()
+  const store = await directory.open([a, b])
+  for (const key of ['1', '2']) await store.put(key, 'body')
+  await store.drain({ until: 'verified' })
+  await inner.a.delete('2', undefined, signal())
+  const [reached, goOn] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()]
+  const run = async () => {
+    reached.resolve()
+    await goOn.promise
+  }
+  faults.b.rules = [{ on: 'get', key: '2', fault: { kind: 'before', run } }]
+  const filling = Promise.resolve(store.backfill({ to: 'a' }))
+  const refused = expect(filling).rejects.toMatchObject({ code: 'BLOCKED', field: 'guard', rule: 'identity' })
+  await reached.promise
+  await empty(inner.a)
+  await store.acceptBucket('a', { why })
+  goOn.resolve()
+  await refused
+  expect((await store.status()).providers[0]).toMatchObject({ filled: false })
+  faults.b.rules = []
+  await store.drain()
+  expect(await store.backfill({ to: 'a' })).toMatchObject({ filled: true })
+  expect(await keysOf(inner.a)).toEqual(['1', '2'])
+})
+
 test('what there is nothing to accept of is refused, and changes nothing', async () => {
   await using directory = await testDirectory()
   const { faults, inner, a, b } = world()
