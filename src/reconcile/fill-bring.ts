@@ -111,6 +111,7 @@ export function bringing({ journal, clock, mend, state, to, from, deep, identity
       outcome = await mend({ ...mending, targets: [to.id], ...looked }, signal)
     } catch (error) {
       if (signal.aborted || !(error instanceof HoldfastError) || error.provider === undefined) throw error
+      if (error.field === 'room') throw error
       trouble(key, error, error.message)
       return
     }

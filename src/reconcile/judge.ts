@@ -133,6 +133,8 @@ export function judge(
       return await mend(mending, signal)
     } catch (error) {
       if (signal.aborted || !(error instanceof HoldfastError) || error.provider === undefined) throw error
+      // Of all that are still to come the same would be said.
+      if (error.field === 'room') throw error
       return { is: 'impossible', why: error.message }
     }
   }

@@ -1,11 +1,15 @@
+import { HoldfastError } from '../core/errors.ts'
 import type { Clock } from '../core/ports.ts'
-import type { Journal } from '../journal/contract.ts'
+import type { Journal, ProviderRow } from '../journal/contract.ts'
+import { bit } from '../journal/masks.ts'
 import { bell } from './wake.ts'
 
 /** Of `maxStageBytes`: the rest is for what the app puts. */
 export const repairShare: number = 1 / 4
 /** Another process may make room without this one being told in time. */
 const atLeastEveryMs = 1_000
+/** A blocked provider may be let in again in a moment: so long it is waited for. */
+const patienceMs = 5_000
 
 /** How much of the stage repairs may take. One for all that repair in a store. */
 export interface Room {
@@ -14,13 +18,14 @@ export interface Room {
   /**
    * Resolves when bodies of repairs, and the stage as a whole, leave room for so many bytes more; a body that is larger than the whole room has it
    * alone. One that is larger than the stage waits for ever. Whoever asked first is first. The answer gives it back: once the journal counts
-   * the body, or nothing became of it. Rejects with the signal's reason.
+   * the body, or nothing became of it. Rejects with the signal's reason; with BLOCKED, field `room`, where all that fills it waits for providers
+   * that take nothing until somebody does something.
    */
   take(bytes: number, signal: AbortSignal): Promise<() => void>
 }
 
 export interface RoomDeps {
-  readonly journal: Pick<Journal, 'counts' | 'onChange'>
+  readonly journal: Pick<Journal, 'counts' | 'onChange' | 'providers'>
   readonly clock: Clock
   readonly maxStageBytes: number
 }
@@ -62,6 +67,36 @@ export function openRoom({ journal, clock, maxStageBytes }: RoomDeps): Room {
     }
   }
 
+  /** A provider that all repairs wait for that there are, and that takes nothing. */
+  function stuckAt(): ProviderRow | undefined {
+    let waitedFor = 0
+    for (const { origin, state, waiting, blocked, writes } of journal.counts().groups) {
+      if (origin !== 'repair' || state !== 'open' || writes === 0) continue
+      // A second look is what it waits for.
+      if ((waiting | blocked) === 0) return undefined
+      waitedFor |= waiting
+    }
+    const rows = journal.providers().filter(({ id }) => (waitedFor & bit(id)) !== 0)
+    return rows.every(({ health }) => health?.state === 'blocked') ? rows[0] : undefined
+  }
+
+  function demandMoving(since: number): void {
+    const row = clock.monotonic() - since < patienceMs ? undefined : stuckAt()
+    if (row === undefined) return
+    const { name, health } = row
+    throw new HoldfastError(
+      'BLOCKED',
+      `repairs for ${name} fill the room that repairs have, and it takes nothing: ${health?.message ?? ''}`,
+      {
+        field: 'room',
+        rule: 'full',
+        provider: name,
+        retryable: true,
+        ...(health?.reason === undefined ? {} : { reason: health.reason }),
+      },
+    )
+  }
+
   function giveBack(bytes: number): () => void {
     let isBack = false
     return () => {
@@ -87,7 +122,11 @@ export function openRoom({ journal, clock, maxStageBytes }: RoomDeps): Room {
         signal.throwIfAborted()
         if (!fits())
           await listening(async changed => {
-            while (!fits()) await changed()
+            const since = clock.monotonic()
+            while (!fits()) {
+              demandMoving(since)
+              await changed()
+            }
           }, signal)
         reserved += bytes
       } finally {
