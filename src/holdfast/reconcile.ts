@@ -59,6 +59,8 @@ async function* work(
   const isWhole = isEverybody && terms.prefix === '' && (terms.resume || terms.startAfter === '')
   const resumed = terms.repair && isWhole ? resumedScrub(journal.job('scrub'), clock.now()) : undefined
   if (resumed !== undefined) await journal.saveJob('scrub', resumed)
+  // Whom it made good again is believed at once, and not from the next day on.
+  if (terms.repair) await deps.doubt.look(signal)
   return result
 }
 

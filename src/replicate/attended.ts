@@ -57,9 +57,10 @@ export async function visit({ journal, provider, id, maxAgeMs, now }: VisitDeps,
     return { isStale, awaySince: wasStale ? undefined : mark?.at, renew: async () => {} }
   }
   if (wasStale) await journal.trusted(id)
-  const seenAt = mark === undefined ? now() : now() - (time - mark.at)
   // One that is trusted although its mark is old is so until the mark is another: looking at it makes it no older.
-  if (!isJudged && Math.abs(seenAt - (remembered.at ?? 0)) >= renewAfterMs) await remember({ at: Math.floor(seenAt) })
+  const seenAt = mark === undefined || isJudged ? now() : now() - (time - mark.at)
+  const seen = { at: Math.floor(seenAt), ...(isJudged ? { stale: mark.at } : {}) }
+  if (Math.abs(seenAt - (remembered.at ?? 0)) >= renewAfterMs) await remember(seen)
   const isFresh = mark !== undefined && Math.abs(time - mark.at) < renewAfterMs
   return {
     isStale,

@@ -52,3 +52,27 @@ test('a provider that was away is said to be stale, signs for nothing that anoth
   // A person that names the provider means it.
   await other.store.adopt('lost', { from: 'b' })
 }, 60_000)
+
+test('a provider that was away is believed as soon as a complete repair was made, by the directory that had been there before', async () => {
+  await using world = await nodes()
+  const { clock } = world
+  const [a, b] = [memory({ name: 'a', clock }), memory({ name: 'b', clock })]
+  const here = world.node()
+  await here.open([a, b])
+  for (const key of ['old', 'other']) await here.store.put(key, 'body')
+  await world.pass(2 * holdMs, here)
+  await here.close()
+  await world.pass(46 * dayMs)
+  // Only the second was away: somebody has been at the first, whose mark is new.
+  await a.delete('.holdfast/attended', undefined, AbortSignal.timeout(5_000))
+  await here.open([a, b])
+  await world.pass(1_000, here)
+  expect((await here.store.status()).providers).toMatchObject([{ stale: false }, { stale: true }])
+
+  const repaired = here.store.reconcile({ repair: true }).then(counters => counters)
+  await world.pass(5_000, here)
+  expect(await repaired).toMatchObject({ compared: 2, missing: 0 })
+  expect((await here.store.status()).providers).toMatchObject([{ stale: false }, { stale: false }])
+  await a.delete('old', undefined, AbortSignal.timeout(5_000))
+  expect(await (await here.store.get('old'))?.text()).toBe('body')
+}, 60_000)
