@@ -96,6 +96,10 @@ test.concurrent('what differs is 3; repaired, it is 0', async () => {
   const stopped = await here.run('reconcile --repair --confirm')
   expect(stopped.stderr).toMatch(/^holdfast: the guard stopped the repair: b has lost \.holdfast\/identity/m)
   expect(stopped.code).toBe(4)
+  const accepted = await here.run('accept-bucket b --why "its marker was removed by mistake" --json')
+  expect(JSON.parse(accepted.stdout)).toEqual({ before: expect.stringMatching(/^[0-9a-f-]{36}$/) })
+  const again = await here.run('accept-bucket b --why "the same"')
+  expect([again.code, again.stderr]).toEqual([2, expect.stringContaining('there is nothing to accept of "b"')])
 })
 
 test.concurrent('what is watched goes on until it is stopped; a reader who leaves is no failure', async () => {
