@@ -95,9 +95,8 @@ export async function* fill(
       const replaced = replacedFinding(journal, begun, [...sources, to])
       if (replaced !== undefined) throw stopped(replaced)
     } catch (error) {
-      // Of another bucket nothing is settled. Else: nothing is lost with it, the next run compares a little more than it had to.
-      const isReplaced = replacedFinding(journal, begun, [...sources, to]) !== undefined
-      await (isReplaced ? state.forget() : state.keep()).catch(() => {})
+      // Nothing is lost with it: the next run compares a little more than it had to.
+      await keep().catch(() => {})
       throw error
     }
     const { objects, bytes, queued, failed, impossible, without } = state
@@ -105,6 +104,12 @@ export async function* fill(
     if (filled) await journal.filled(to.id)
     await state.forget()
     return { objects, bytes, queued, stored: queued - waitingAt(journal, to.id), impossible, failed, without, filled }
+  }
+
+  /** Of a bucket that another one was accepted for nothing is settled. Rejects where the journal is closed. */
+  async function keep(): Promise<void> {
+    const isReplaced = replacedFinding(journal, begun, [...sources, to]) !== undefined
+    await (isReplaced ? state.forget() : state.keep())
   }
 
   /** Whether somebody who was asked has all that those have who were left out, as far as anybody knows. */

@@ -54,14 +54,19 @@ export async function* reconcile(
     if (replaced !== undefined) throw stopped(replaced)
   } finally {
     stop.abort()
-    // Of another bucket nothing is settled. Else: nothing is lost with it, the next run compares a little more than it had to.
-    const isReplaced = replacedFinding(journal, begun, sides) !== undefined
-    await (isReplaced ? position.forget() : position.keep()).catch(() => {})
+    // Nothing is lost with it: the next run compares a little more than it had to.
+    await keep().catch(() => {})
   }
   await position.forget()
   const isWhole = terms.isEverybody && prefix === '' && range.startAfter === ''
   if (repair && isWhole && isClean) await settleSides(deps, sides, signal)
   return { ...counting, listed: { ...counting.listed } }
+
+  /** Of a bucket that another one was accepted for nothing is settled. Rejects where the journal is closed. */
+  async function keep(): Promise<void> {
+    const isReplaced = replacedFinding(journal, begun, sides) !== undefined
+    await (isReplaced ? position.forget() : position.keep())
+  }
 
   /** The listings alone, before anything is done. */
   async function survey(): Promise<void> {
