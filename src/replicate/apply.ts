@@ -36,6 +36,8 @@ export interface Applying {
   readonly signal: AbortSignal
   /** An earlier attempt may have been applied, or may still be: the provider is asked first. */
   readonly mayBeThere: boolean
+  /** Of a conditional write: an earlier attempt had no answer. It may still arrive, long after this one. */
+  readonly mayArrive: boolean
 }
 
 /**
@@ -352,14 +354,18 @@ async function look({ task, target, now, signal }: Applying): Promise<RemoteObje
   return found
 }
 
-/** Not what was wanted is there. After a try with an unknown outcome, something newer may have come over what we wrote: then nobody can tell. */
-function refused({ task, mayBeThere, target }: Applying, found: string | undefined): Settled {
+/**
+ * Not what was wanted is there. After a try with an unknown outcome, something newer may have come over what we wrote: then nobody can tell. Nor where
+ * that try may still arrive and find what it asks for: the key absent again, or a token that is a digest, of the same bytes.
+ */
+function refused({ task, mayBeThere, mayArrive, target }: Applying, found: string | undefined): Settled {
   const { condition, version } = task.write
-  if (mayBeThere && (found === undefined || found > version))
+  const mayPassYet = mayArrive && (condition === 'absent' || !target.capabilities.uniqueTokens)
+  if (mayPassYet || (mayBeThere && (found === undefined || found > version)))
     return {
       is: 'refused',
       code: 'UNAVAILABLE',
-      message: `an answer of ${target.provider.name} was lost, and ${found === undefined ? 'the key is absent' : `version ${found} is there`} now: whether the write was there before is not known`,
+      message: `an answer of ${target.provider.name} was lost, and ${found === undefined ? 'the key is absent' : `version ${found} is there`} now: whether the write was there before, or is still to come, is not known`,
       outcome: 'unknown',
     }
   const wanted = condition === 'absent' || condition === undefined ? 'be absent' : `have version ${condition.version}`

@@ -65,6 +65,7 @@ export function work(deps: WorkDeps): Work {
           now: clock.now,
           signal,
           mayBeThere: replica.attempt > 0 || tries > 1 || saved !== undefined,
+          mayArrive: attempts.mayHaveHappened(task),
         }),
       {
         retries: quickRetries,
