@@ -53,10 +53,11 @@ export function settleCalls({ change, tell: note, looking, now }: SettleCalls): 
     },
     acceptBucket: (provider, before) => change('acceptBucket', provider, before) as Promise<boolean>,
     async include(provider) {
-      let all = 0
+      const all = { objects: 0, bytes: 0 }
       for (let after: number | undefined = 0; after !== undefined; ) {
         const some = (await change('include', provider, after, pageSize)) as ReturnType<Book['include']>
-        all += some.included
+        all.objects += some.objects
+        all.bytes += some.bytes
         after = some.next
       }
       return all

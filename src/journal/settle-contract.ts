@@ -40,8 +40,8 @@ export interface SettleJournal {
   /** Durable when it resolves. `undefined` forgets it. */
   saveJob(name: string, state: string | undefined): Promise<void>
 
-  /** Every write that is not finished goes to this provider too, also where it was accepted before the provider was there. Answers how many did not. */
-  include(provider: number): Promise<number>
+  /** Every write that is not finished goes to this provider too, also where it was accepted before the provider was there. Answers which puts did not. */
+  include(provider: number): Promise<{ readonly objects: number; readonly bytes: number }>
   /** The provider has everything that the others have: said by a backfill, or a complete repair, at its end. */
   filled(provider: number): Promise<void>
   /** The provider's objects may be believed again, although it was away: said by a complete repair at its end. */

@@ -55,8 +55,8 @@ export function settleChanges(database: Database) {
     'SELECT max(key) FROM (SELECT key FROM known WHERE key > ? ORDER BY key LIMIT ?)',
   ).pluck()
   const forgetKnown = sql('DELETE FROM known WHERE key > ? AND key <= ? AND provider = ?')
-  const withoutProvider = sql<{ seq: number; state: WriteRecord['state'] }>(
-    `SELECT seq, state FROM writes WHERE seq > @seq AND state IN ('open', 'tentative') AND origin = 'app' AND targets & @bit = 0
+  const withoutProvider = sql<Pick<WriteRecord, 'seq' | 'state' | 'kind' | 'size'>>(
+    `SELECT seq, state, kind, size FROM writes WHERE seq > @seq AND state IN ('open', 'tentative') AND origin = 'app' AND targets & @bit = 0
      ORDER BY seq LIMIT @limit`,
   )
   const addTarget = sql('UPDATE writes SET targets = targets | ? WHERE seq = ?')
@@ -207,7 +207,7 @@ export function settleChanges(database: Database) {
     },
 
     /** A page of the writes that are not finished and were not to go to the provider. Answers the one after which to go on. */
-    include(provider: number, after: number, limit: number): { readonly included: number; readonly next?: number } {
+    include(provider: number, after: number, limit: number): Included {
       const found = withoutProvider.all({ seq: after, bit: bit(provider), limit })
       for (const { seq, state } of found) {
         addTarget.run(bit(provider), seq)
@@ -216,9 +216,9 @@ export function settleChanges(database: Database) {
         replicas.recount(seq)
       }
       const last = found.at(-1)
-      return last === undefined || found.length < limit
-        ? { included: found.length }
-        : { included: found.length, next: last.seq }
+      const puts = found.filter(({ kind }) => kind === 'put')
+      const included = { objects: puts.length, bytes: puts.reduce((sum, { size }) => sum + size, 0) }
+      return last === undefined || found.length < limit ? included : { ...included, next: last.seq }
     },
 
     saveJob(name: string, state: string | undefined, now: number): void {
@@ -226,6 +226,13 @@ export function settleChanges(database: Database) {
       else setJob.run(name, state, now)
     },
   }
+}
+
+/** Puts that go to one provider more. `next`: the seq after which there may be others. */
+interface Included {
+  readonly objects: number
+  readonly bytes: number
+  readonly next?: number
 }
 
 export type SettleChanges = ReturnType<typeof settleChanges>

@@ -89,7 +89,9 @@ export async function* fill(
     try {
       inner.throwIfAborted()
       // What was accepted before the provider was there, and is not finished, is on local disk: it goes there like any other write.
-      await journal.include(to.id)
+      const included = await journal.include(to.id)
+      state.objects += included.objects
+      state.bytes += included.bytes
       await persevere()
       await arrived()
       const replaced = replacedFinding(journal, begun, [...sources, to])
@@ -161,7 +163,9 @@ export async function* fill(
       return deal(row)
     }
     const deal = async (row: Row): Promise<undefined> => {
-      if (!journal.isOpenFor(row.key, to.id)) await bring(row, asked, listedAt, passing)
+      // On its way anyhow: counted above, or written since.
+      if (journal.isOpenFor(row.key, to.id)) return
+      await bring(row, asked, listedAt, passing)
       state.objects++
       state.bytes += sizeOf(row)
     }
