@@ -4,11 +4,18 @@ import { type Batch, converge, type Outcome } from './runs.ts'
 
 /**
  * Runs so many worlds one after the other, each from the seed after the last, and fails at the first in which something happened that must not,
- * with its story. `HOLDFAST_SEED` names the first, `HOLDFAST_WORLDS` how many.
+ * with its story. The seeds are the same in every run, so that a change is judged by what it changes; `HOLDFAST_SEED` names another first one, `random` any,
+ * `HOLDFAST_WORLDS` how many: for hunting.
  */
-export async function prove(worlds: number, runs: number, more: Omit<Batch, 'seed' | 'runs'> = {}): Promise<void> {
+export async function prove(
+  from: number,
+  worlds: number,
+  runs: number,
+  more: Omit<Batch, 'seed' | 'runs'> = {},
+): Promise<void> {
   const given = process.env['HOLDFAST_SEED']
-  const first = given === undefined ? randomBytes(3).readUIntBE(0, 3) : Number.parseInt(given, 10)
+  const first =
+    given === 'random' ? randomBytes(3).readUIntBE(0, 3) : given === undefined ? from : Number.parseInt(given, 10)
   const count = Number(process.env['HOLDFAST_WORLDS'] ?? worlds)
   const begun = performance.now()
   const sum = { runs: 0, writes: 0, acked: 0, unknown: 0, refused: 0, reads: 0, requests: 0, drift: 0 }
