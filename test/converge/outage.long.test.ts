@@ -54,6 +54,10 @@ test(`after a day without one provider and ${backlog} writes that it lacks, it i
     steady.calls = []
   }
   expect(clock.monotonic()).toBeGreaterThan(minutes * 60_000)
+  // A minute that passes at once, while a call is under way on a busy machine, looks like silence to whoever waits for it: that passes too.
+  clock.tickMs = 1_000
+  const isUp = async () => (await store.status()).providers[0]?.state === 'up'
+  for (let n = 0; n < 120 && !(await isUp()); n++) await clock.advance(1_000)
   const owed = await store.status()
   expect(owed.pending.writes).toBe(backlog)
   expect(owed.providers.map(({ state }) => state === 'up')).toEqual([true, false])
