@@ -59,6 +59,10 @@ export function ledger(database: Database, writer: string, bodies: string) {
   const rememberKnown = sql(
     'INSERT INTO known VALUES (?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET version = excluded.version, token = excluded.token, at = excluded.at WHERE excluded.version >= version',
   )
+  /** Only its version was seen: reads do not go below it. */
+  const noteSeen = sql(
+    "INSERT INTO known VALUES (?, ?, ?, '', ?) ON CONFLICT DO UPDATE SET version = excluded.version, token = '', at = excluded.at WHERE excluded.version > version",
+  )
   const forgetKnown = sql('DELETE FROM known WHERE key = ? AND provider = ?')
   const setEvidence = sql(
     `UPDATE replicas SET state = 'stored', not_before = @lookAt, reason = NULL, message = NULL, token = @token, proof = @proof, etag = @etag,
@@ -278,13 +282,15 @@ export function ledger(database: Database, writer: string, bodies: string) {
       return wanted.length
     },
 
-    overtaken(token: number, seq: number, by: Version, provider: number): void {
+    overtaken(token: number, seq: number, by: Version, provider: number, now: number): void {
       requireLease(token)
       raiseHighest(by)
       // Given up there while it was asked: what that one has settles nothing for the others any more.
       if (replicas.get(seq, provider)?.state === 'abandoned') return
       const write = getWrite.get(seq)
-      if (write?.state === 'open') replicas.supersede(seq, write.origin)
+      if (write?.state !== 'open') return
+      replicas.supersede(seq, write.origin)
+      noteSeen.run(write.key, provider, by, now)
     },
 
     saveUpload(token: number, seq: number, provider: number, upload: string | undefined): void {

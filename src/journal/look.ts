@@ -68,7 +68,7 @@ export function look(database: Database) {
   const holdsAny = sql<0 | 1>('SELECT EXISTS (SELECT 1 FROM writes) OR EXISTS (SELECT 1 FROM cached)').pluck()
   const cachedOf = sql<CachedRecord>('SELECT * FROM cached WHERE key = ?')
   const knownAt = sql<{ version: Version; token: string }>(
-    'SELECT version, token FROM known WHERE key = ? AND provider = ?',
+    "SELECT version, token FROM known WHERE key = ? AND provider = ? AND token != ''",
   )
   const openFrom = sql<{
     seq: number

@@ -113,7 +113,7 @@ function connect(
     block: (seq, provider, reason, message) => tell('block', token, seq, provider, reason, message),
     hurry: provider => tell('hurry', token, provider),
     unblock: (provider, reasons) => change('unblock', token, provider, reasons) as Promise<number>,
-    overtaken: (seq, by, provider) => tell('overtaken', token, seq, by, provider),
+    overtaken: (seq, by, provider) => tell('overtaken', token, seq, by, provider, clock.now()),
     saveUpload: (seq, provider, upload) => tell('saveUpload', token, seq, provider, upload),
     decide: (seq, decision) => tell('decide', token, seq, decision, clock.now()),
     releasable: looking.releasable,
