@@ -54,10 +54,14 @@ test(`after a day without one provider and ${backlog} writes that it lacks, it i
     steady.calls = []
   }
   expect(clock.monotonic()).toBeGreaterThan(minutes * 60_000)
-  // A minute that passes at once, while a call is under way on a busy machine, looks like silence to whoever waits for it: that passes too.
+  // A minute that passes at once, while a call is under way on a busy machine, looks like silence to whoever waits for it: the steady one was given
+  // up now and then, and has a backlog of its own. Only the other one is to have one.
   clock.tickMs = 1_000
-  const isUp = async () => (await store.status()).providers[0]?.state === 'up'
-  for (let n = 0; n < 120 && !(await isUp()); n++) await clock.advance(1_000)
+  const isSteady = async () => {
+    const [first] = (await store.status()).providers
+    return first?.state === 'up' && first.pendingWrites === 0
+  }
+  for (let n = 0; n < 1_000 && !(await isSteady()); n++) await clock.advance(1_000)
   const owed = await store.status()
   expect(owed.pending.writes).toBe(backlog)
   expect(owed.providers.map(({ state }) => state === 'up')).toEqual([true, false])
@@ -84,7 +88,6 @@ test(`after a day without one provider and ${backlog} writes that it lacks, it i
       calls: faults.calls?.length,
       fresh: fresh.waits.length,
       slowestFresh: Math.max(...fresh.waits),
-      lateFresh: fresh.waits.filter(ms => ms > 5_000).length,
       medians: [median(latencies.before), median(latencies.during)],
     }),
   )
@@ -93,8 +96,7 @@ test(`after a day without one provider and ${backlog} writes that it lacks, it i
   expect(Math.max(...ramp.slice(0, 2))).toBeLessThan(maxRequestsPerSecond)
   expect(Math.max(...counts), 'the limit is used').toBeGreaterThan(maxRequestsPerSecond * 0.8)
   expect(fresh.waits.length).toBeGreaterThan(10)
-  // One that does not get its turn within ten seconds is backlog like any other: on a busy machine a tenth were (`lateFresh`), on a free one none.
-  expect(median(fresh.waits), 'ms until new writes were there, before the backlog').toBeLessThan(5_000)
+  expect(Math.max(...fresh.waits), 'ms until a new write was there, before the backlog').toBeLessThan(5_000)
   expect(median(latencies.during)).toBeLessThan(5 * median(latencies.before) + 5)
   expect((await keysOf(there)).length).toBe(backlog + 100 + fresh.writes)
 
