@@ -1,5 +1,6 @@
 import { recognise } from './entry.ts'
 import { markerKey, markerPrefixes } from './key.ts'
+import { readNote } from './note.ts'
 import type { Provider } from './provider.ts'
 import { isVersion, type Version } from './version.ts'
 
@@ -45,15 +46,8 @@ async function readBody(
   name: string,
   signal: AbortSignal,
 ): Promise<{ readonly key: string; readonly version: Version } | undefined> {
-  const answer = await provider.get({ key: name, range: undefined, token: undefined }, signal)
-  const chunks: Uint8Array[] = []
-  if (answer === undefined || answer.object.size > longestBody) await answer?.close()
-  else for await (const chunk of answer.body) chunks.push(Uint8Array.from(chunk))
-  try {
-    const { format, key, version } = JSON.parse(Buffer.concat(chunks).toString('utf8')) as Record<string, unknown>
-    const isOurs = format === 1 && typeof key === 'string' && typeof version === 'string' && isVersion(version)
-    return isOurs ? { key, version } : undefined
-  } catch {
-    return undefined
-  }
+  const note = await readNote(provider, name, longestBody, signal)
+  const { format, key, version } = (note?.value ?? {}) as Record<string, unknown>
+  const isOurs = format === 1 && typeof key === 'string' && typeof version === 'string' && isVersion(version)
+  return isOurs ? { key, version } : undefined
 }

@@ -1,4 +1,5 @@
 import { HoldfastError } from '../core/errors.ts'
+import { isLate } from '../core/late.ts'
 import type { Clock } from '../core/ports.ts'
 import { run, type Run } from '../core/run.ts'
 import type { ListEntry } from '../read/types.ts'
@@ -77,7 +78,7 @@ async function* work(
   // Told below; here only so that nobody calls it unheard while the caller looks at the progress.
   all.catch(() => {})
   try {
-    while (await isUnsettledAfter(all, everyMs, clock)) yield progress
+    while (await isLate(all, everyMs, clock)) yield progress
     await all
     if (progress.deleted > 0) yield progress
     return { deleted: progress.deleted }
@@ -86,19 +87,4 @@ async function* work(
     await all.catch(() => {})
     await Promise.all(inFlight)
   }
-}
-
-async function isUnsettledAfter(work: Promise<unknown>, ms: number, clock: Clock): Promise<boolean> {
-  const stop = new AbortController()
-  const late = clock.sleep(ms, stop.signal).then(
-    () => true,
-    () => false,
-  )
-  const settled = work.then(
-    () => false,
-    () => false,
-  )
-  const isLate = await Promise.race([settled, late])
-  stop.abort()
-  return isLate
 }

@@ -1,11 +1,12 @@
-import { type Attributes, attributesOf, foreignAttributesOf, sameAttributes } from '../core/attributes.ts'
-import { crc32c as crc32cOf, hex32 } from '../core/digest.ts'
-import { claimedVersion, recognise } from '../core/entry.ts'
+import { type Attributes, attributesOf, foreignAttributesOf } from '../core/attributes.ts'
+import { digester, type Digests } from '../core/digest.ts'
 import { type ErrorCode, HoldfastError, type Reason } from '../core/errors.ts'
 import { markerAt } from '../core/marker.ts'
 import type { Provider, RemoteObject } from '../core/provider.ts'
 import type { Version } from '../core/version.ts'
 import type { Journal, ReplicaRow, WriteRow } from '../journal/contract.ts'
+import { copyOf } from '../reconcile/ask.ts'
+import { type Copy, isSameCopy } from '../reconcile/equal.ts'
 import { checkInspect } from './input/inspect.ts'
 import { checkKey } from './input/key.ts'
 import type { WriteDeps } from './writes.ts'
@@ -77,7 +78,10 @@ export interface InspectedProvider {
 /** An object as its provider has it. */
 export interface InspectedObject {
   readonly version: Version
-  /** `foreign`: written past Holdfast. `damaged`: it claims to be ours, and its size, digest or bytes are not those of what we wrote. */
+  /**
+   * `foreign`: written past Holdfast, also over one of ours with its metadata kept. `damaged`: it claims to be ours and has another size, with no digest of its
+   * provider's to say that this is meant; or its bytes (`deep`) are not what it, or its provider, says.
+   */
   readonly whose: 'ours' | 'foreign' | 'damaged'
   /** Bytes. */
   readonly size: number
@@ -149,20 +153,21 @@ function writeOf(row: WriteRow, names: ReadonlyMap<number, string>): InspectedWr
 
 interface Asked {
   readonly shown: InspectedProvider
-  /** As the service attests it, or our entry says it: with the CRC32C, what copies can be compared by. */
-  readonly md5: string | undefined
+  /** What it has, as a comparison takes it. */
+  readonly copy: Copy | undefined
 }
 
 async function ask(provider: Provider, key: string, deep: boolean, signal: AbortSignal): Promise<Asked> {
   try {
     const [object, marker] = await Promise.all([provider.head(key, signal), markerAt(provider, key, signal)])
-    const found = object === undefined ? undefined : await lookInto(provider, object, deep, signal)
+    const read = object === undefined || !deep ? undefined : await readAll(provider, object, signal)
+    const copy = object && copyOf(object, read)
     const shown: InspectedProvider = {
       provider: provider.name,
-      ...(found === undefined ? {} : { object: found }),
+      ...(copy === undefined ? {} : { object: shownOf(copy) }),
       ...(marker === undefined ? {} : { marker: { version: marker.version } }),
     }
-    return { shown, md5: object === undefined ? undefined : md5Of(object) }
+    return { shown, copy }
   } catch (error) {
     signal.throwIfAborted()
     const { code, reason, message } = provider.classify(error)
@@ -170,39 +175,26 @@ async function ask(provider: Provider, key: string, deep: boolean, signal: Abort
       provider: provider.name,
       error: { code, message, ...(reason === undefined ? {} : { reason }) },
     }
-    return { shown, md5: undefined }
+    return { shown, copy: undefined }
   }
 }
 
-async function lookInto(
-  provider: Provider,
-  object: RemoteObject,
-  deep: boolean,
-  signal: AbortSignal,
-): Promise<InspectedObject> {
-  const there = recognise(object)
-  const claimed = there.whose === 'foreign' ? claimedVersion(object) : undefined
-  const said = object.attested.crc32c ?? (there.whose === 'ours' ? there.entry.crc32c : undefined)
-  const read = deep ? await readAll(provider, object, signal) : undefined
-  const isWrong = read !== undefined && said !== undefined && read.crc32c !== said
-  const crc32c = read?.crc32c ?? said
+function shownOf({ object, version, claims, entry, isDamaged, read }: Copy): InspectedObject {
+  const crc32c = read?.crc32c ?? object.attested.crc32c ?? entry?.crc32c
   return {
-    version: claimed ?? there.version,
-    whose: claimed !== undefined || isWrong ? 'damaged' : there.whose,
+    version: claims ?? version,
+    whose: isDamaged ? 'damaged' : entry === undefined ? 'foreign' : 'ours',
     size: object.size,
     ...(object.etag === undefined ? {} : { etag: object.etag }),
     ...(crc32c === undefined ? {} : { crc32c }),
     modifiedAt: object.modifiedAt,
-    attributes: there.whose === 'ours' ? attributesOf(object) : foreignAttributesOf(object),
-    ...(read === undefined ? {} : { bytesRead: read.bytes }),
+    attributes: entry === undefined ? foreignAttributesOf(object) : attributesOf(object),
+    // The guard of the provider saw to it that these were all.
+    ...(read === undefined ? {} : { bytesRead: object.size }),
   }
 }
 
-async function readAll(
-  provider: Provider,
-  { key, token }: RemoteObject,
-  signal: AbortSignal,
-): Promise<{ readonly crc32c: string; readonly bytes: number }> {
+async function readAll(provider: Provider, { key, token }: RemoteObject, signal: AbortSignal): Promise<Digests> {
   const pinned = provider.capabilities.readIf ? token : undefined
   const answer = await provider.get({ key, range: undefined, token: pinned }, signal)
   if (answer === undefined || answer.object.token !== token) {
@@ -213,49 +205,20 @@ async function readAll(
       reason: 'CONDITION',
     })
   }
-  let crc = 0
-  let bytes = 0
-  for await (const chunk of answer.body) {
-    crc = crc32cOf(chunk, crc)
-    bytes += chunk.byteLength
-  }
-  return { crc32c: hex32(crc), bytes }
-}
-
-function md5Of(object: RemoteObject): string | undefined {
-  const there = recognise(object)
-  const said = object.attested.md5 ?? (there.whose === 'ours' ? there.entry.etag : undefined)
-  // Of what came in parts the ETag is no digest of the bytes.
-  return said?.includes('-') === true ? undefined : said
+  const digests = digester()
+  for await (const chunk of answer.body) digests.update(chunk)
+  return digests.finish()
 }
 
 function agreeing(asked: readonly Asked[]): boolean {
   if (asked.some(({ shown }) => shown.error !== undefined)) return false
-  const [first, ...others] = asked
-  const markers = asked.flatMap(({ shown }) => shown.marker?.version ?? [])
+  const deleted = asked.flatMap(({ shown }) => shown.marker?.version ?? [])
+  const copies = asked.flatMap(({ copy }) => copy ?? [])
+  const [first] = copies
+  if (first === undefined) return true
   return (
-    first !== undefined &&
-    asked.every(({ shown: { object } }) => object === undefined || isWhole(object, markers)) &&
-    others.every(other => isSame(first, other))
+    copies.length === asked.length &&
+    copies.every(copy => !copy.isDamaged && !deleted.some(version => version >= copy.version)) &&
+    copies.every(copy => isSameCopy(first, copy))
   )
-}
-
-function isWhole(object: InspectedObject, markers: readonly Version[]): boolean {
-  return object.whose !== 'damaged' && !markers.some(version => version >= object.version)
-}
-
-function isSame(one: Asked, other: Asked): boolean {
-  const [a, b] = [one.shown.object, other.shown.object]
-  if (a === undefined || b === undefined) return a === b
-  const crcs = compared(a.crc32c, b.crc32c)
-  const md5s = compared(one.md5, other.md5)
-  if (a.size !== b.size || crcs === 'differ' || md5s === 'differ') return false
-  if (a.version === b.version) return sameAttributes(a.attributes, b.attributes)
-  // Two writes of ours are two; what another tool wrote has no version but its time, which no two providers agree on.
-  return (a.whose === 'foreign' || b.whose === 'foreign') && (crcs === 'same' || md5s === 'same')
-}
-
-function compared(a: string | undefined, b: string | undefined): 'same' | 'differ' | 'unsaid' {
-  if (a === undefined || b === undefined) return 'unsaid'
-  return a === b ? 'same' : 'differ'
 }

@@ -1,6 +1,5 @@
 import type { Database } from 'better-sqlite3'
-import { bit } from './masks.ts'
-import { maskOf } from './masks.ts'
+import { bit, maskOf } from './masks.ts'
 import type { ReplicaRecord, WriteRecord } from './rows.ts'
 import type { AbandonedReplica, BlockedQuery, BlockedReplica, SettleJournal } from './settle-contract.ts'
 import type { Reason } from '../core/errors.ts'

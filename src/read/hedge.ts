@@ -115,18 +115,3 @@ export function asking<A>(
     },
   }
 }
-
-/** Whether nothing came within this time. */
-export async function isLate(of: Promise<unknown>, ms: number, clock: Clock): Promise<boolean> {
-  const stop = new AbortController()
-  const late = clock.sleep(ms, stop.signal).then(
-    () => true,
-    () => false,
-  )
-  const inTime = of.then(() => false)
-  try {
-    return await Promise.race([inTime, late])
-  } finally {
-    stop.abort(unwanted)
-  }
-}

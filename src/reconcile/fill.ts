@@ -1,4 +1,5 @@
 import { HoldfastError } from '../core/errors.ts'
+import { isLate } from '../core/late.ts'
 import type { Clock } from '../core/ports.ts'
 import type { Journal } from '../journal/contract.ts'
 import { bit } from '../journal/masks.ts'
@@ -61,19 +62,13 @@ export async function* fill(
 
   const working = work()
   // Its failure is thrown below, when it is waited for.
-  const over = working.then(
-    () => true,
-    () => true,
-  )
+  working.catch(() => {})
   let isOver = false
   let stuck = 0
   try {
     while (!isOver) {
       const { objects, cursor } = state
-      const tick = new AbortController()
-      const slept = clock.sleep(tellEveryMs, tick.signal).catch(() => {})
-      isOver = (await Promise.race([over, slept])) === true
-      tick.abort()
+      isOver = !(await isLate(working, tellEveryMs, clock))
       yield tell()
       // The room for repairs is full of what waits for it.
       stuck = state.objects === objects && state.cursor === cursor && !isOver ? stuck + 1 : 0
@@ -82,7 +77,7 @@ export async function* fill(
     return await working
   } finally {
     stop.abort(new Error('the run was left before its end'))
-    await over
+    await working.catch(() => {})
   }
 
   async function work(): Promise<FillResult> {

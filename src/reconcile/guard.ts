@@ -1,7 +1,8 @@
 import { HoldfastError, shown } from '../core/errors.ts'
+import { identityAt } from '../core/identity.ts'
 import { identityKey } from '../core/key.ts'
 import type { Clock } from '../core/ports.ts'
-import type { Provider, RemoteObject } from '../core/provider.ts'
+import type { RemoteObject } from '../core/provider.ts'
 import type { Journal } from '../journal/contract.ts'
 import type { Row } from './join.ts'
 import { patiently } from './patience.ts'
@@ -33,7 +34,6 @@ const lookEveryMs = 60_000
 /** How much longer than its listing an object has to be there: where listings are exact, and where they lag by nature. */
 const slackMs = 10_000
 const lagMs = 3_600_000
-const longestIdentityBytes = 1024
 
 export function emptySurvey(sides: number): Survey {
   return { keys: 0, unequal: 0, listed: Array.from({ length: sides }, () => 0) }
@@ -137,13 +137,13 @@ export async function identityFinding(
     begun.set(id, remembered)
     const found = await patiently(clock, signal, () => {
       asked()
-      return readIdentity(provider, signal)
+      return identityAt(provider, signal)
     })
-    if (found === remembered) continue
+    if (found?.identity === remembered) continue
     const what =
       found === undefined
         ? `${provider.name} has lost ${identityKey}: it was emptied, made anew, or is another bucket or account`
-        : `${provider.name} has identity ${found}, and ${remembered} is remembered: it is another bucket`
+        : `${provider.name} has identity ${found.identity ?? 'of another form'}, and ${remembered} is remembered: it is another bucket`
     return { rule: 'identity', provider: provider.name, message: what }
   }
   return undefined
@@ -163,25 +163,6 @@ export function replacedFinding(
     return { rule: 'identity', provider: provider.name, message }
   }
   return undefined
-}
-
-/** The text under the identity's key, as far as it can be one; `undefined` where there is none. */
-async function readIdentity(provider: Provider, signal: AbortSignal): Promise<string | undefined> {
-  const answer = await provider.get({ key: identityKey, range: undefined, token: undefined }, signal)
-  if (answer === undefined) return undefined
-  if (answer.object.size > longestIdentityBytes) {
-    await answer.close()
-    return 'of another form'
-  }
-  const chunks: Uint8Array[] = []
-  for await (const chunk of answer.body) chunks.push(Uint8Array.from(chunk))
-  try {
-    const value = JSON.parse(Buffer.concat(chunks).toString('utf8')) as { identity?: unknown }
-    if (typeof value.identity === 'string') return value.identity
-  } catch {
-    // Text that is no JSON is no identity either.
-  }
-  return 'of another form'
 }
 
 /** Lets repairs through one by one, and looks every so often whether the buckets are still the same. */

@@ -1,5 +1,6 @@
 import { digestsOf } from '../core/digest.ts'
 import { HoldfastError } from '../core/errors.ts'
+import { identityAt } from '../core/identity.ts'
 import { identityKey } from '../core/key.ts'
 import type { Random } from '../core/ports.ts'
 import { type Capabilities, noMemo, type Provider, type PutCondition } from '../core/provider.ts'
@@ -60,29 +61,12 @@ export async function confirmIdentity(
 }
 
 async function readIdentity(provider: Provider, signal: AbortSignal) {
-  const answer = await provider.get({ key: identityKey, range: undefined, token: undefined }, signal)
-  if (answer === undefined) return undefined
-  if (answer.object.size > 1024) {
-    await answer.close()
-    throw identityError(provider, `has something else under ${identityKey}`, removal)
-  }
-  const chunks: Uint8Array[] = []
-  for await (const chunk of answer.body) chunks.push(Uint8Array.from(chunk))
-  return {
-    identity: parseIdentity(provider, Buffer.concat(chunks).toString('utf8')),
-    serverTime: answer.object.serverTime,
-  }
-}
-
-function parseIdentity(provider: Provider, text: string): string {
-  try {
-    const value = JSON.parse(text) as { format?: unknown; identity?: unknown }
-    if (value.format === 1 && typeof value.identity === 'string' && /^[0-9a-f-]{36}$/.test(value.identity))
-      return value.identity
-  } catch {
-    // Falls through to the error below: text that is no JSON is as wrong as JSON of another form.
-  }
-  throw identityError(provider, `has something under ${identityKey} that is no identity of format 1`, removal)
+  const found = await identityAt(provider, signal)
+  if (found === undefined) return undefined
+  const { identity, serverTime } = found
+  if (identity === undefined)
+    throw identityError(provider, `has something under ${identityKey} that is no identity of format 1`, removal)
+  return { identity, serverTime }
 }
 
 async function writeIdentity(provider: Provider, capabilities: Capabilities, random: Random, signal: AbortSignal) {

@@ -1,5 +1,6 @@
 import { digestsOf } from '../core/digest.ts'
 import { attendedKey } from '../core/key.ts'
+import { readNote } from '../core/note.ts'
 import { noMemo, type Provider } from '../core/provider.ts'
 import { bytesSource } from '../core/source.ts'
 import { maxClockLeadMs } from '../core/version.ts'
@@ -7,6 +8,7 @@ import type { Journal } from '../journal/contract.ts'
 
 /** A mark younger than this is as good as a new one: an app that restarts all the time does not write all the time. */
 const renewAfterMs = 3_600_000
+const longestBytes = 1024
 
 /** What this directory remembers of its visits to a bucket: JSON, the journal's job `attended:<provider>`. */
 interface Visits {
@@ -101,23 +103,13 @@ function isRecent({ at }: Mark, now: number, maxAgeMs: number): boolean {
 }
 
 async function readMark(provider: Provider, signal: AbortSignal): Promise<Mark | undefined> {
-  const answer = await provider.get({ key: attendedKey, range: undefined, token: undefined }, signal)
-  if (answer === undefined) return undefined
-  const { modifiedAt, serverTime, size } = answer.object
-  const chunks: Uint8Array[] = []
-  if (size > 1024) await answer.close()
-  else for await (const chunk of answer.body) chunks.push(Uint8Array.from(chunk))
+  const note = await readNote(provider, attendedKey, longestBytes, signal)
+  if (note === undefined) return undefined
+  const { modifiedAt, serverTime } = note.object
+  const { format, at } = (note.value ?? {}) as { readonly format?: unknown; readonly at?: unknown }
+  const isOurs = format === 1 && typeof at === 'number' && Number.isSafeInteger(at)
   // Of a form that only a later version knows: whoever wrote it was there then.
-  return { at: parseMark(Buffer.concat(chunks).toString('utf8')) ?? modifiedAt.getTime(), serverTime }
-}
-
-function parseMark(text: string): number | undefined {
-  try {
-    const { format, at } = JSON.parse(text) as { format?: unknown; at?: unknown }
-    return format === 1 && typeof at === 'number' && Number.isSafeInteger(at) ? at : undefined
-  } catch {
-    return undefined
-  }
+  return { at: isOurs ? at : modifiedAt.getTime(), serverTime }
 }
 
 /** Without `at`: nobody asked the provider for its time yet. Then ours is corrected by what it answers. */

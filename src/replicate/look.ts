@@ -6,7 +6,7 @@ import type { Version } from '../core/version.ts'
 import { type Applying, deletedSince, isSame, isWhatWeStored, mayBeDeletedSince } from './apply.ts'
 import { clear } from './clear.ts'
 import { readMarker } from './marker.ts'
-import { conflict, isAhead, noteClock } from './target.ts'
+import { conflict, isAhead, noteClock, type Overtaken } from './target.ts'
 
 /** What the second look found. */
 export type Looked =
@@ -14,7 +14,7 @@ export type Looked =
   | { readonly is: 'verified' }
   /** Gone, older, or not what was written: to be sent again. */
   | { readonly is: 'lost'; readonly message: string }
-  | { readonly is: 'overtaken'; readonly by: Version; readonly foreign: RemoteObject | undefined }
+  | Overtaken
 
 /** The second look at what a provider acknowledged: identity, version, length, digest, attributes; where nothing attests the bytes, the bytes. */
 export async function lookAgain(looking: Pick<Applying, 'task' | 'target' | 'now' | 'signal'>): Promise<Looked> {

@@ -229,7 +229,9 @@ test('with encoded keys it speaks of keys, and a prefix is one of keys', async (
   for (const key of ['dir//x', 'dir/./y', 'other/ü']) await store.put(key, key, { metadata: { of: 'us' } })
   await store.drain({ until: 'verified' })
   for (const key of await keysOf(b.inner)) await b.inner.delete(key, undefined, AbortSignal.timeout(1_000))
-  a.faults.rules = [{ on: 'get', key: key => key.includes('y'), fault: { kind: 'corrupt', atByte: 2 } }]
+  a.faults.rules = [
+    { on: 'get', key: key => key.startsWith('dir') && key.includes('y'), fault: { kind: 'corrupt', atByte: 2 } },
+  ]
   await expect(store.estimate({ to: 'b', prefix: 'dir/' })).resolves.toMatchObject({ objects: 2 })
   await expect(store.backfill({ to: 'b', prefix: 'dir/' })).resolves.toMatchObject({
     queued: 1,
