@@ -29,6 +29,7 @@ async function isKnown({ store, signal }: Call, key: string): Promise<boolean> {
   try {
     return (await store.head(key, signal === undefined ? {} : { signal })) !== undefined
   } catch {
+    signal?.throwIfAborted()
     // What the bucket said is then all there is to say.
     return false
   }

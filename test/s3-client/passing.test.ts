@@ -1,4 +1,5 @@
 import { expect, test } from 'vitest'
+import { withHoldfast } from '../../src/s3-client/index.ts'
 import { bucket, startWorld } from './world.ts'
 
 test('what only the bucket knows of an object is found right after a write too, once it is there', async () => {
@@ -30,3 +31,24 @@ test('a key that Holdfast has not either is missing at once, and one that stays 
   await expect(asked).rejects.toMatchObject({ name: 'AbortError' })
   await first.heal()
 }, 30_000)
+
+test('an abort that comes while Holdfast is asked for the key is an abort, and not a missing key', async () => {
+  await using world = await startWorld()
+  const { client, first, store } = world
+  await store.check()
+  await first.fault({ match: { method: 'PUT', key: 'a' }, fault: { kind: 'status', status: 503 } })
+  await store.put('a', 'x')
+  const stop = new AbortController()
+  const asked = new Proxy(store, {
+    get(target, name) {
+      if (name === 'head') stop.abort()
+      const value: unknown = Reflect.get(target, name)
+      return typeof value === 'function' ? value.bind(target) : value
+    },
+  })
+  const s3 = withHoldfast(client(), { [bucket]: asked })
+  const tags = s3.getObjectTagging({ Bucket: bucket, Key: 'a' }, { abortSignal: stop.signal })
+  await expect(tags).rejects.toMatchObject({ name: 'AbortError' })
+  expect(stop.signal.aborted).toBe(true)
+  await first.heal()
+})
