@@ -5,7 +5,8 @@ import { systemClock, systemRandom } from '../core/system.ts'
 import type { Clock, Disk, Random } from '../core/ports.ts'
 import { newWriter } from '../core/version.ts'
 import type { Journal, WriteRow } from '../journal/contract.ts'
-import { openJournal, type OpenedJournal } from '../journal/sqlite.ts'
+import type { OpenedJournal, OpenJournal } from '../journal/engine.ts'
+import { openJournal as openSqlite } from '../journal/sqlite.ts'
 import { createReader } from '../read/reader.ts'
 import { checkProvider } from '../replicate/check.ts'
 import { healing as healingOf } from '../replicate/healing.ts'
@@ -46,6 +47,7 @@ export interface Ports {
   readonly disk: Disk
   readonly clock: Clock
   readonly random: Random
+  readonly openJournal?: OpenJournal
 }
 
 const systemPorts: Ports = { disk: nodeDisk, clock: systemClock, random: systemRandom }
@@ -66,7 +68,7 @@ export function openHoldfast(options: HoldfastOptions): Promise<Holdfast> {
 /** The same through given ports. */
 export async function openWith(options: HoldfastOptions, ports: Ports): Promise<Holdfast> {
   const checked = checkOptions(options)
-  const { disk, clock, random } = ports
+  const { disk, clock, random, openJournal = openSqlite } = ports
   if (openHere.has(checked.directory))
     throw invalid(
       'directory',

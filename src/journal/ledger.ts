@@ -1,9 +1,8 @@
-import { existsSync, unlinkSync } from 'node:fs'
-import { join } from 'node:path'
 import type { Database } from 'better-sqlite3'
 import { HoldfastError, type Reason } from '../core/errors.ts'
 import { nextVersion, type Version } from '../core/version.ts'
 import type { Accepted, Decision, Evidence, NewWrite, Postponed, WriteBody } from './contract.ts'
+import type { BodyFiles } from './bodies.ts'
 import { checkLocally } from './condition.ts'
 import { fence } from './fence.ts'
 import { bit, bitsOf, maskOf } from './masks.ts'
@@ -25,7 +24,7 @@ export const refusedKeptMs = 60_000
  * Every change to the journal, as a function inside the transaction of the moment. A function throws a HoldfastError only before its first
  * change, so that one refused change leaves the others of its transaction alone.
  */
-export function ledger(database: Database, writer: string, bodies: string) {
+export function ledger(database: Database, writer: string, bodies: BodyFiles) {
   const requireLease = fence(database)
   const parts = partRows(database)
   const replicas = replicaRows(database)
@@ -119,10 +118,10 @@ export function ledger(database: Database, writer: string, bodies: string) {
 
   return {
     accept(write: IncomingWrite): Accepted {
-      if (filesOf(write.body).some(file => !existsSync(join(bodies, file))))
+      if (filesOf(write.body).some(file => !bodies.has(file)))
         throw new HoldfastError(
           'CORRUPT',
-          `the body of this write vanished from ${bodies}: something else removes files there`,
+          `the body of this write vanished from ${bodies.path}: something else removes files there`,
           {
             key: write.key,
             field: 'directory',
@@ -357,7 +356,7 @@ export function ledger(database: Database, writer: string, bodies: string) {
       const orphans = files.filter(file => fileInUse.get({ file }) === 0)
       for (const file of orphans) {
         try {
-          unlinkSync(join(bodies, file))
+          bodies.unlink(file)
         } catch (error) {
           if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error
         }

@@ -32,6 +32,17 @@ export type Answer =
       readonly details: ErrorDetails
     }
 
+/** Makes one change within the transaction of the moment. A HoldfastError is an answer, and nothing was changed; anything else is thrown, and ends the transaction. */
+export function answerTo(book: Book, { id, op, args }: Request): Answer {
+  try {
+    const change = book[op as keyof Book] as (...args: readonly unknown[]) => unknown
+    return { id, ok: true, value: change(...args) }
+  } catch (error) {
+    if (!(error instanceof HoldfastError)) throw error
+    return failure(id, error)
+  }
+}
+
 export interface Opened {
   /** A write had failed when the directory was last open: all bodies are to be verified before anything is accepted. */
   readonly poisoned: boolean

@@ -1,7 +1,6 @@
-import { existsSync } from 'node:fs'
-import { join } from 'node:path'
 import type { Database } from 'better-sqlite3'
 import { HoldfastError, invalid } from '../core/errors.ts'
+import type { BodyFiles } from './bodies.ts'
 import type { Accepted } from './contract.ts'
 import type { BodyPart, NewPart, NewUpload } from './upload-contract.ts'
 import { fence } from './fence.ts'
@@ -19,7 +18,7 @@ export type IncomingUpload = Pick<NewUpload, 'id' | 'key' | 'createdAt'> & {
 export type IncomingPart = Omit<NewPart, 'checksum'> & { readonly checksum: string | null }
 
 /** Changes to uploads in parts, as those of the ledger: a HoldfastError only before the first change. */
-export function uploadChanges(database: Database, bodies: string, accept: (write: IncomingWrite) => Accepted) {
+export function uploadChanges(database: Database, bodies: BodyFiles, accept: (write: IncomingWrite) => Accepted) {
   const sql = <Row = unknown>(text: string) => database.prepare<unknown[], Row>(text)
   const requireLease = fence(database)
   const parts = partRows(database)
@@ -53,7 +52,7 @@ export function uploadChanges(database: Database, bodies: string, accept: (write
 
     addPart(part: IncomingPart): void {
       const { key } = demandUpload(part.upload)
-      if (!existsSync(join(bodies, part.file))) throw vanished(bodies, key)
+      if (!bodies.has(part.file)) throw vanished(bodies.path, key)
       const before = partAt.get(part.upload, part.number)
       const used = stagedBytes.get() as number
       if (used + part.size > part.maxStageBytes) throw noRoom(used, part, key)

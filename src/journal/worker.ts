@@ -14,14 +14,13 @@ import { join } from 'node:path'
 import { type MessagePort, parentPort, receiveMessageOnPort, workerData } from 'node:worker_threads'
 import type { Database } from 'better-sqlite3'
 import { HoldfastError } from '../core/errors.ts'
-import { bucketChanges } from './buckets.ts'
-import { ledger } from './ledger.ts'
+import { bodyFiles } from './bodies.ts'
+import { sqliteBook } from './engine.ts'
 import { type FileLock, fileLock } from './locks.ts'
 import type { Answer, Book, Opened, Request, WorkerOptions } from './protocol.ts'
-import { failure, rebuild } from './protocol.ts'
+import { answerTo, failure, rebuild } from './protocol.ts'
 import { asJournalError, journalFormat, openForWriting, standingOf } from './schema.ts'
-import { forgetRetired, settleChanges } from './settle.ts'
-import { uploadChanges } from './uploads.ts'
+import { forgetRetired } from './settle.ts'
 
 /**
  * The only writer of the journal in this process. Requests that arrive while a commit is on its way to disk share the next one, so the
@@ -93,14 +92,7 @@ const outside = {
     // From now on a journal that is not there is a loss: see demandJournal.
     makePrivate(replicatorPath)
     if (poisoned || mayBeUnclean()) checkDatabase()
-    const bodies = join(options.path, 'bodies')
-    const changes = ledger(database, options.writer, bodies)
-    book = {
-      ...changes,
-      ...bucketChanges(database),
-      ...uploadChanges(database, bodies, changes.accept),
-      ...settleChanges(database),
-    }
+    book = sqliteBook(database, options.writer, bodyFiles(join(options.path, 'bodies')))
     return { poisoned }
   },
 
@@ -171,17 +163,8 @@ function commit(requests: readonly Request[]): Answer[] {
 }
 
 function inOneTransaction(requests: readonly Request[]): Answer[] {
-  const answers: Answer[] = []
   database.exec('BEGIN IMMEDIATE')
-  for (const { id, op, args } of requests) {
-    try {
-      const change = book[op as keyof Book] as (...args: unknown[]) => unknown
-      answers.push({ id, ok: true, value: change(...args) })
-    } catch (error) {
-      if (!(error instanceof HoldfastError)) throw error
-      answers.push(failure(id, error))
-    }
-  }
+  const answers = requests.map(request => answerTo(book, request))
   database.exec('COMMIT')
   return answers
 }
