@@ -13,7 +13,7 @@ afterAll(async () => {
 
 const cuts = Number(process.env['HOLDFAST_CUTS'] ?? 1_000)
 
-test(`a body that the primary cuts at a random byte is delivered whole, going on at the secondary: ${cuts} times (I24, I26)`, async () => {
+test(`a body that the primary cuts at a random byte is delivered whole, going on at the secondary: ${cuts} times (N3, I24, I26)`, async () => {
   await using directory = await testDirectory()
   const [s3, gcs] = providersOf(started.clouds)
   const store = await directory.open([s3, gcs])

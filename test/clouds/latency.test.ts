@@ -50,7 +50,7 @@ async function takeTurns(
   return Object.fromEntries(Object.entries(times).map(([name, values]) => [name, median(values)]))
 }
 
-test('a put with both clouds silent is as fast as with both healthy, and as with replication elsewhere (I11)', async () => {
+test('a put with both clouds silent is as fast as with both healthy, and as with replication elsewhere (N2, I11)', async () => {
   await using healthyDirectory = await testDirectory()
   await using silentDirectory = await testDirectory()
   await using externalDirectory = await testDirectory()
@@ -81,7 +81,7 @@ test('a put with both clouds silent is as fast as with both healthy, and as with
   expect(best.external).toBeLessThanOrEqual(1.3)
 }, 120_000)
 
-test('a get with the primary silent is answered by the secondary after the first-byte deadline, and at healthy speed once the breaker is open (I11)', async () => {
+test('a get with the primary silent is answered by the secondary after the first-byte deadline, and at healthy speed once the breaker is open (N2, I11)', async () => {
   await using healthyDirectory = await testDirectory()
   await using silentDirectory = await testDirectory()
   await using healthyClouds = await twoClouds()

@@ -21,7 +21,7 @@ const maxRequestsPerSecond = 500
 const burst = maxRequestsPerSecond / 10
 const latencyMs = 100
 
-test(`after a day without one provider and ${backlog} writes that it lacks, it is given little at first and never more than the limit, while new writes go as before (I11, I28)`, async () => {
+test(`after a day without one provider and ${backlog} writes that it lacks, it is given little at first and never more than the limit, while new writes go as before (N15, I11, I28)`, async () => {
   const root = await mkdtemp(join(process.env['HOLDFAST_TEST_DIR'] ?? tmpdir(), 'holdfast-outage-'))
   const directory = join(root, 'store')
   const clock = worldClock()

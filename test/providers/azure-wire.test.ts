@@ -316,7 +316,7 @@ describe('one try', () => {
     expect(recorder.requests).toHaveLength(3)
   })
 
-  test('redirects are not followed, within the origin or out of it', async () => {
+  test('redirects are not followed, within the origin or out of it (N12, I46)', async () => {
     await using elsewhere = await startRecorder(reply(200, blobProof))
     for (const status of [301, 302, 303, 307, 308]) {
       for (const location of [`${recorder.endpoint}/box/other`, `${elsewhere.endpoint}/box/key`]) {
@@ -353,7 +353,7 @@ describe('answers of others', () => {
     ['a page with 403', reply(403, { 'content-type': 'text/html' }, html)],
     ['a 407', reply(407, { 'content-type': 'text/html' }, html)],
     ['a page with 412', reply(412, { 'content-type': 'text/html' }, html)],
-  ])('%s is no answer of the service', async (_what, answer) => {
+  ])('%s is no answer of the service (N12, I14)', async (_what, answer) => {
     recorder.answer = answer
     for (const [name, call] of Object.entries(calls)) {
       const error = await failure(call(provider()))
@@ -367,14 +367,14 @@ describe('answers of others', () => {
     [503, html, 'THROTTLED'],
     [429, '{"error":"slow"}', 'THROTTLED'],
     [500, '', 'SERVER'],
-  ])('%i of a proxy is told by its status', async (status, body, reason) => {
+  ])('%i of a proxy is told by its status (N12)', async (status, body, reason) => {
     for (const type of ['text/html', 'application/json', 'application/xml']) {
       recorder.answer = reply(status, { 'content-type': type }, body)
       for (const call of Object.values(calls)) expect((await failure(call(provider()))).reason).toBe(reason)
     }
   })
 
-  test('an error that never ends is read to a limit', async () => {
+  test('an error that never ends is read to a limit (N13)', async () => {
     let sent = 0
     recorder.answer = (_request, response) => {
       response.writeHead(500, { ...proof, 'content-type': 'application/xml', 'x-ms-error-code': 'InternalError' })
@@ -420,7 +420,7 @@ describe('bodies', () => {
   test.each([
     ['with FIN', (socket: { end(): void; resetAndDestroy(): void }) => socket.end()],
     ['with RST', (socket: { end(): void; resetAndDestroy(): void }) => socket.resetAndDestroy()],
-  ])('a body cut short %s is an error, and nobody goes on with it unseen', async (_how, cut) => {
+  ])('a body cut short %s is an error, and nobody goes on with it unseen (N3, I24)', async (_how, cut) => {
     recorder.answer = (_request, response) => {
       response.writeHead(200, { ...blobProof, 'content-length': '100000' })
       response.write(Buffer.alloc(40_000), () => setTimeout(() => response.socket && cut(response.socket), 20))
@@ -440,7 +440,7 @@ describe('bodies', () => {
     await found?.close()
   })
 
-  test('a body that stalls ends with the reason of the signal, and the connection is let go', async () => {
+  test('a body that stalls ends with the reason of the signal, and the connection is let go (N2)', async () => {
     recorder.answer = (_request, response) => {
       response.writeHead(200, { ...blobProof, 'content-length': '100000' })
       response.write(Buffer.alloc(1000))
@@ -457,7 +457,7 @@ describe('bodies', () => {
     await settled(() => recorder.open() === 0)
   })
 
-  test.each(Object.keys(calls))('%s of a service that says nothing stops with the signal', async name => {
+  test.each(Object.keys(calls))('%s of a service that says nothing stops with the signal (N2)', async name => {
     recorder.answer = () => {}
     const stop = new AbortController()
     const reason = new Error('enough')
@@ -469,7 +469,7 @@ describe('bodies', () => {
     expect(getEventListeners(signal, 'abort')).toEqual([])
   })
 
-  test('an upload that is refused before it was sent stops', async () => {
+  test('an upload that is refused before it was sent stops (N4)', async () => {
     let received = 0
     let timer: NodeJS.Timeout | undefined
     recorder.answer = (incoming, response) => {
@@ -491,7 +491,7 @@ describe('bodies', () => {
     expect(received).toBeLessThan(50_000_000)
   })
 
-  test('a connection that breaks during an upload leaves its outcome unknown', async () => {
+  test('a connection that breaks during an upload leaves its outcome unknown (N4, I15)', async () => {
     recorder.answer = incoming => {
       incoming.once('data', () => incoming.socket.resetAndDestroy())
     }
@@ -656,14 +656,14 @@ describe('errors', () => {
     })
   })
 
-  test('nobody listening, and no such host, are known not to have done anything', async () => {
+  test('nobody listening, and no such host, are known not to have done anything (N1, N10)', async () => {
     for (const endpoint of ['http://127.0.0.1:1/account', 'https://holdfast-nobody.invalid']) {
       const error = await failure(provider({ endpoint }).put(request('key', 'x'), signal))
       expect(error).toMatchObject({ code: 'UNAVAILABLE', reason: 'NETWORK', outcome: 'rejected', retryable: true })
     }
   })
 
-  test('plain HTTP where TLS is spoken is a matter of TLS, not of the object', async () => {
+  test('plain HTTP where TLS is spoken is a matter of TLS, not of the object (N11)', async () => {
     const endpoint = recorder.endpoint.replace('http:', 'https:')
     const error = await failure(provider({ endpoint }).head('key', signal))
     expect(error).toMatchObject({ code: 'UNAVAILABLE', reason: 'TLS', retryable: false })

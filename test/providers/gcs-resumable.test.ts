@@ -89,7 +89,7 @@ test('what was cut off goes on at the byte that the service has, in another proc
   await holds('cut')
 })
 
-test('an upload whose last answer was lost is found complete, and nothing is sent again', async () => {
+test('an upload whose last answer was lost is found complete, and nothing is sent again (N6, I15)', async () => {
   const first = remembering()
   await breakChunk('complete', 6, { kind: 'lose-answer' })
   const error = await failure(provider.put(large('complete', first.memo, { condition: { absent: true } }), patient()))

@@ -170,7 +170,7 @@ describe('what goes over the wire', () => {
 })
 
 describe('answers that are none', () => {
-  test.each(Object.keys(calls))('%s: a page of a captive portal is not believed', async name => {
+  test.each(Object.keys(calls))('%s: a page of a captive portal is not believed (N12)', async name => {
     await once({ kind: 'html' })
     const error = await failure((calls[name] as (typeof calls)[string])(provider))
     expect([error.code, error.reason, error.retryable]).toEqual(['UNAVAILABLE', 'NOT_PROVIDER', true])
@@ -179,7 +179,7 @@ describe('answers that are none', () => {
     expect(await provider.head('there', patient())).toBeDefined()
   })
 
-  test.each(Object.keys(calls))('%s: a redirect is not followed, and takes nothing along', async name => {
+  test.each(Object.keys(calls))('%s: a redirect is not followed, and takes nothing along (N12, I46)', async name => {
     await using elsewhere = await listening((_request, response) => response.end('{}'))
     for (const status of [301, 302, 307, 308] as const) {
       await once({ kind: 'redirect', status, location: `${elsewhere.endpoint}/upload?secret=1` })
@@ -189,7 +189,7 @@ describe('answers that are none', () => {
     expect(elsewhere.requests).toEqual([])
   })
 
-  test.each(Object.keys(calls))('%s: an empty 2xx is not believed', async name => {
+  test.each(Object.keys(calls))('%s: an empty 2xx is not believed (N12)', async name => {
     for (const status of [200, 201, 204]) {
       await using empty = await listening((_request, response) => response.writeHead(status).end())
       const to = gcs({ bucket: 'main', apiEndpoint: empty.endpoint, ...small })
@@ -199,7 +199,7 @@ describe('answers that are none', () => {
     }
   })
 
-  test.each(Object.keys(calls))('%s: a proxy’s refusals are not the service’s', async name => {
+  test.each(Object.keys(calls))('%s: a proxy’s refusals are not the service’s (N12, I14)', async name => {
     for (const status of [400, 401, 403, 404, 407, 412]) {
       await using proxy = await listening((_request, response) =>
         response.writeHead(status, { 'content-type': 'text/html' }).end('<html>denied by your company</html>'),
@@ -334,7 +334,7 @@ describe('answers that are none', () => {
     }
   })
 
-  test('answers without end are cut off', async () => {
+  test('answers without end are cut off (N13)', async () => {
     const endless = (_request: IncomingMessage, response: ServerResponse): void => {
       response.writeHead(500)
       const block = Buffer.alloc(65_536, 'x')
@@ -359,7 +359,7 @@ describe('answers that are none', () => {
 })
 
 describe('connections that break', () => {
-  test('a body that ends early throws at once, after the bytes that came', async () => {
+  test('a body that ends early throws at once, after the bytes that came (N3, I24)', async () => {
     for (const fault of [
       { kind: 'cut', afterBytes: 123_456 },
       { kind: 'reset', of: 'answer', afterBytes: 123_456 },
@@ -377,7 +377,7 @@ describe('connections that break', () => {
     }
   })
 
-  test('a body whose length is not announced and that ends early throws too', async () => {
+  test('a body whose length is not announced and that ends early throws too (N3, N13, I24)', async () => {
     const object = { kind: 'storage#object', bucket: 'main', name: 'there', generation: '7', size: '10' }
     const described = JSON.stringify({ ...object, updated: new Date().toISOString() })
     await using short = await listening((request, response) => {
@@ -391,7 +391,7 @@ describe('connections that break', () => {
     expect([error.reason, error.message.includes('5 of 10 bytes')]).toEqual(['NETWORK', true])
   })
 
-  test.each(Object.keys(calls))('%s: a connection that is reset is worth another try', async name => {
+  test.each(Object.keys(calls))('%s: a connection that is reset is worth another try (N4)', async name => {
     await once({ kind: 'reset' })
     const error = await failure((calls[name] as (typeof calls)[string])(provider))
     expect([error.code, error.reason, error.retryable]).toEqual(['UNAVAILABLE', 'NETWORK', true])
@@ -399,7 +399,7 @@ describe('connections that break', () => {
     else expect(error.outcome).toBe(undefined)
   })
 
-  test('a write whose answer is lost has an unknown outcome, and was done', async () => {
+  test('a write whose answer is lost has an unknown outcome, and was done (N6, I15)', async () => {
     await once({ kind: 'lose-answer' }, { operation: 'objects.insert' })
     const error = await failure(provider.put(putRequest('lost', 'x', { condition: { absent: true } }), patient()))
     expect([error.reason, error.outcome]).toEqual(['NETWORK', 'unknown'])
@@ -411,7 +411,7 @@ describe('connections that break', () => {
   })
 
   test.each(Object.keys(calls))(
-    '%s: a service that says nothing is left as soon as the signal aborts, with its connection',
+    '%s: a service that says nothing is left as soon as the signal aborts, with its connection (N2)',
     async name => {
       const gone = Promise.withResolvers<void>()
       await using silent = await listening((request, _response) => {
@@ -433,7 +433,7 @@ describe('connections that break', () => {
     },
   )
 
-  test('a body that stalls is left as soon as the signal aborts, with its connection', async () => {
+  test('a body that stalls is left as soon as the signal aborts, with its connection (N2)', async () => {
     await once({ kind: 'stall', of: 'answer', afterBytes: 1000 }, { operation: 'media' })
     const stop = new AbortController()
     const why = new Error('enough')

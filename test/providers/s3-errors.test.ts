@@ -131,7 +131,7 @@ describe('what S3 answers to a put', () => {
     expect(public_).toMatchObject({ code: ours, reason })
   })
 
-  test('what a proxy answers is no verdict on the bucket', async () => {
+  test('what a proxy answers is no verdict on the bucket (N12, I14)', async () => {
     for (const status of [301, 400, 401, 403, 404, 407, 418]) {
       server.answer = reply(status, { 'content-type': 'text/html' }, '<html><h1>Proxy</h1></html>')
       for (const call of [
@@ -175,7 +175,7 @@ describe('what S3 answers to a put', () => {
     expect(await errorOf(provider.put(put, signal))).toMatchObject({ code: 'PRECONDITION', reason: 'CONDITION' })
   })
 
-  test('an error without end is cut off', async () => {
+  test('an error without end is cut off (N13)', async () => {
     server.answer = (request, response) => {
       request.resume()
       response.writeHead(403, { ...named, 'content-type': 'application/xml' })
@@ -347,14 +347,14 @@ describe('absence', () => {
 })
 
 describe('no answer', () => {
-  test('nobody listens: nothing was done', async () => {
+  test('nobody listens: nothing was done (N1)', async () => {
     await server[Symbol.asyncDispose]()
     const error = await errorOf(provider.put(putOf('k', 'body'), signal))
     expect(error).toMatchObject({ code: 'UNAVAILABLE', reason: 'NETWORK', outcome: 'rejected', retryable: true })
     server = await startRecorder(reply(200))
   })
 
-  test('a name that does not resolve', async () => {
+  test('a name that does not resolve (N10)', async () => {
     const nowhere = s3({ bucket: 'main', endpoint: 'https://nowhere.invalid', credentials: secrets })
     expect(await errorOf(nowhere.put(putOf('k', 'body'), signal))).toMatchObject({
       reason: 'NETWORK',
@@ -362,7 +362,7 @@ describe('no answer', () => {
     })
   })
 
-  test('a connection that breaks: nobody knows', async () => {
+  test('a connection that breaks: nobody knows (N4, I15)', async () => {
     server.answer = request => request.socket.resetAndDestroy()
     expect(await errorOf(provider.put(putOf('k', 'body'), signal))).toMatchObject({
       reason: 'NETWORK',
@@ -378,7 +378,7 @@ describe('no answer', () => {
     expect(await errorOf(all(provider.list(everything, signal)))).toMatchObject({ reason: 'NETWORK' })
   })
 
-  test('what is not HTTP, or not TLS', async () => {
+  test('what is not HTTP, or not TLS (N11, N13)', async () => {
     server.answer = request => request.socket.end('SSH-2.0-OpenSSH_9.2\r\n')
     expect(await errorOf(provider.put(putOf('k', 'body'), signal))).toMatchObject({
       reason: 'PROTOCOL',
@@ -423,7 +423,7 @@ describe('no answer', () => {
     }
   })
 
-  test('TLS and other errors of Node, by their codes', () => {
+  test('TLS and other errors of Node, by their codes (N11)', () => {
     const of = (code: string, syscall?: string): unknown =>
       Object.assign(new Error('x'), { code, ...(syscall && { syscall }) })
     for (const code of [

@@ -197,7 +197,7 @@ test('an upload that the service has forgotten is begun again, once', async () =
 })
 
 describe('the end of an upload', () => {
-  test('whose answer is lost is not known, and is found done when asked again', async () => {
+  test('whose answer is lost is not known, and is found done when asked again (N6, I15)', async () => {
     const key = newKey()
     await cloud.fault({
       match: { operation: 'CompleteMultipartUpload', key },
@@ -248,7 +248,7 @@ describe('the end of an upload', () => {
     },
   )
 
-  test('that is not of S3 is not believed', async () => {
+  test('that is not of S3 is not believed (N12)', async () => {
     const key = newKey()
     await cloud.fault({ match: { operation: 'CompleteMultipartUpload', key }, times: 1, fault: { kind: 'html' } })
     expect(await errorOf(provider.put(putOf(key, bytes), signal))).toMatchObject({

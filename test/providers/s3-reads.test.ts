@@ -193,7 +193,7 @@ describe('a body', () => {
   test.each([
     ['ends', (response: { end(): void }) => response.end()],
     ['breaks', (response: { destroy(): void }) => response.destroy()],
-  ])('that %s too early is an error, never a short success', async (_what, stop) => {
+  ])('that %s too early is an error, never a short success (N3, I24)', async (_what, stop) => {
     server.answer = (request, response) => {
       request.resume()
       response.writeHead(200, { ...ofObject, 'content-length': '1000000' })
@@ -215,7 +215,7 @@ describe('a body', () => {
     response.write(Buffer.alloc(100_000, 1))
   }
 
-  test('that hangs is left at once when the signal aborts, also between two chunks', async () => {
+  test('that hangs is left at once when the signal aborts, also between two chunks (N2)', async () => {
     server.answer = hanging
     const stop = new AbortController()
     const reason = new Error('enough')
@@ -331,7 +331,7 @@ describe('a listing', () => {
     expect(await errorOf(list())).toMatchObject({ code: 'UNAVAILABLE', reason: 'NOT_PROVIDER' })
   })
 
-  test('without end is cut off', async () => {
+  test('without end is cut off (N13)', async () => {
     server.answer = (request, response) => {
       request.resume()
       response.writeHead(200, { ...named, 'content-type': 'application/xml' })

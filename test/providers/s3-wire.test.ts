@@ -144,7 +144,7 @@ describe.each(ways)('with %s', (_name, open) => {
     }
   })
 
-  test('a 200 that does not come from S3 is not believed', async () => {
+  test('a 200 that does not come from S3 is not believed (N12)', async () => {
     const provider = await open()
     const html = '<html><body>Please log in to the hotel network</body></html>'
     const portals = [
@@ -171,7 +171,7 @@ describe.each(ways)('with %s', (_name, open) => {
     expect(await errorOf(all(provider.list(everything, signal)))).toMatchObject({ reason: 'NOT_PROVIDER' })
   })
 
-  test('redirects are not followed: what is signed for here goes nowhere else', async () => {
+  test('redirects are not followed: what is signed for here goes nowhere else (N12, I46)', async () => {
     const other = await startRecorder(reply(200, ofObject))
     const provider = await open()
     try {
@@ -207,7 +207,7 @@ describe.each(ways)('with %s', (_name, open) => {
     }
   })
 
-  test('a hanging service is left at once when the signal aborts, with its connection', async () => {
+  test('a hanging service is left at once when the signal aborts, with its connection (N2)', async () => {
     const provider = await open()
     server.answer = request => request.resume()
     const body = new Uint8Array(5_000_000)
@@ -232,7 +232,7 @@ describe.each(ways)('with %s', (_name, open) => {
     }
   })
 
-  test('an answer before all of the body was sent is an answer; the connection is not left open', async () => {
+  test('an answer before all of the body was sent is an answer; the connection is not left open (N4)', async () => {
     const provider = await open()
     const source = slowSource(4_000_000)
     server.answer = (request, response) => {

@@ -19,7 +19,7 @@ describe('a connection that failed', () => {
     'INVALID_PURPOSE',
     'HOSTNAME_MISMATCH',
     'EPROTO',
-  ])('by %s is a matter of TLS, and nothing was sent', code => {
+  ])('by %s is a matter of TLS, and nothing was sent (N11)', code => {
     expect(brokenBy(failed(code))).toEqual({ reason: 'TLS', isSent: false })
   })
 

@@ -22,7 +22,7 @@ async function putPast(provider: Provider, key: string, text: string): Promise<v
   )
 }
 
-test('a primary that hangs delays neither acks nor the secondary, and gets everything when it is back (I11, I33)', async () => {
+test('a primary that hangs delays neither acks nor the secondary, and gets everything when it is back (N2, I11, I33)', async () => {
   await using directory = await testDirectory()
   const { faults, inner, a, b } = pair()
   const store = await directory.open([a, b])
@@ -38,7 +38,7 @@ test('a primary that hangs delays neither acks nor the secondary, and gets every
   expect((await keysOf(inner)).length).toBe(20)
 })
 
-test('a network that is down opens the breaker, shows in status, and drains by itself when it is back (I29, I33)', async () => {
+test('a network that is down opens the breaker, shows in status, and drains by itself when it is back (N1, I29, I33)', async () => {
   await using directory = await testDirectory()
   const { faults, inner, a, b } = pair()
   const store = await directory.open([a, b])
@@ -173,7 +173,7 @@ test('a bucket that was emptied is not filled again by second looks: it blocks w
   await store.drain({ until: 'verified' })
 }, 60_000)
 
-test('a lost answer leads to one write, not two: the provider is asked before anything is sent again (I15)', async () => {
+test('a lost answer leads to one write, not two: the provider is asked before anything is sent again (N6, I15)', async () => {
   await using directory = await testDirectory()
   const { faults, a, b } = pair()
   const store = await directory.open([a, b])
@@ -184,7 +184,7 @@ test('a lost answer leads to one write, not two: the provider is asked before an
   expect(faults.calls.filter(({ operation, key }) => operation === 'put' && key === 'k').length).toBe(1)
 })
 
-test('a put that a provider applies only after a later delete does not bring the key back (I13)', async () => {
+test('a put that a provider applies only after a later delete does not bring the key back (N7, I13)', async () => {
   await using directory = await testDirectory()
   const { faults, inner, a, b } = pair()
   const store = await directory.open([a, b], { holdMs: 1_000 })
