@@ -29,7 +29,7 @@ test.each([
   ['azure:photos?accountKey=hunter2', 'no credentials in flags (accountKey)'],
   ['gcs:photos?keyFilename=/x.json', 'no credentials in flags (keyFilename)'],
   ['memory:x', '"memory" is no kind of provider'],
-])('%s is refused, and shows no secret', (spec, wanted) => {
+])('%s is refused, and shows no secret (I42)', (spec, wanted) => {
   const refusal = () => providerOf(spec, '--primary', env)
   expect(refusal).toThrow(wanted)
   expect(refusal).not.toThrow(/hunter2/)
@@ -60,7 +60,7 @@ test('numbers for people', () => {
   expect(() => byteCount('0')).toThrow(/number of bytes/)
 })
 
-test('what a key could do to a terminal is escaped, in tables too', () => {
+test('what a key could do to a terminal is escaped, in tables too (X13)', () => {
   expect(plain('2026/größer 100 %.jpg')).toBe('2026/größer 100 %.jpg')
   expect(plain('a\u001b[2Jb')).toBe('"a\\u001b[2Jb"')
   expect(plain('a\u202eb')).toBe('"a\\u{202e}b"')

@@ -163,7 +163,7 @@ describe('metadata that must work', () => {
     test(name, () => expect({ ...checkMetadata(metadata, all) }).toEqual(metadata))
   }
 
-  test('names come back in lower case, in a copy without prototype', () => {
+  test('names come back in lower case, in a copy without prototype (I45)', () => {
     const given = { 'X-Owner': 'Ann', toString: 'x' }
     const checked = checkMetadata(given, all)
     given['X-Owner'] = 'Bob'
@@ -189,7 +189,7 @@ describe('metadata that must work', () => {
     expect(checked['a']).toBe('read 1')
   })
 
-  test('Object.prototype is what it was', () => {
+  test('Object.prototype is what it was (I45)', () => {
     refused(JSON.parse('{"__proto__":{"polluted":"x"}}'))
     expect(Object.hasOwn(Object.prototype, 'polluted')).toBe(false)
   })

@@ -38,7 +38,7 @@ describe('options that are no options', () => {
     expect(refused({ opId: 'x' }).message).toMatch(/; there are: contentType, .*signal$/)
   })
 
-  test('names of the prototype and hostile names are unknown names', () => {
+  test('names of the prototype and hostile names are unknown names (I45)', () => {
     expect(refused(JSON.parse('{"__proto__":{}}'))).toMatchObject({ field: '__proto__', rule: 'unknown' })
     expect(refused({ constructor: 1 })).toMatchObject({ field: 'constructor', rule: 'unknown' })
     expect(refused({ ['a\nb'.repeat(1000)]: 1 })).toMatchObject({ field: 'options', rule: 'unknown' })

@@ -75,7 +75,7 @@ describe('keys', () => {
     return decodeURIComponent(path.slice('/account/box/'.length))
   }
 
-  test('whatever is not refused is on the wire exactly the key', async () => {
+  test('whatever is not refused is on the wire exactly the key (I16, X2)', async () => {
     const seed = Number(process.env['SEED'] ?? Math.floor(Math.random() * 2 ** 31))
     console.log(`azure keys: SEED=${seed}`)
     const from = provider()
@@ -223,7 +223,7 @@ describe('requests', () => {
     expect(getEventListeners(signal, 'abort')).toEqual([])
   })
 
-  test('what is stored under a content encoding comes as it is stored', async () => {
+  test('what is stored under a content encoding comes as it is stored (X9)', async () => {
     recorder.answer = reply(200, { ...blobProof, 'content-encoding': 'gzip' }, 'no gzip at all')
     const found = await provider().get({ key: 'key', range: undefined, token: undefined }, signal)
     const chunks: Uint8Array[] = []

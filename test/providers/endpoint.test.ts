@@ -29,7 +29,7 @@ describe('an endpoint', () => {
     'https://metadata',
     'https://metadata.google.internal.',
     'https://METADATA.google.internal',
-  ])('%s is where credentials are handed out', text => {
+  ])('%s is where credentials are handed out (I46, X3)', text => {
     for (const rules of [strict, withAccount, { ...strict, allowInsecure: true }, { ...strict, allowLinkLocal: false }])
       expect(refusal(text, rules)?.rule).toBe('forbidden')
     expect(refusal(text, { ...strict, allowInsecure: true, allowLinkLocal: true })).toBeUndefined()
@@ -41,7 +41,7 @@ describe('an endpoint', () => {
   })
 
   test.each(['http://example.com', 'http://10.0.0.1', 'http://localhost.example.com', 'http://127.0.0.1.example.com'])(
-    '%s is unencrypted to another machine',
+    '%s is unencrypted to another machine (I46, X3)',
     text => {
       expect(refusal(text, strict)?.rule).toBe('insecure')
       expect(refusal(text, { ...strict, allowInsecure: true })).toBeUndefined()
@@ -75,7 +75,7 @@ describe('an endpoint', () => {
     'https://example.com/?sig=canary',
     'https://example.com/#canary',
     'ftp://user:canary@example.com',
-  ])('%s is refused without its secret', text => {
+  ])('%s is refused without its secret (I42, I46, X3)', text => {
     for (const rules of [strict, withAccount]) {
       const error = refusal(text, rules)
       expect(error).toMatchObject({ code: 'INVALID', field: 'endpoint', outcome: 'rejected' })

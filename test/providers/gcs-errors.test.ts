@@ -185,7 +185,7 @@ describe('credentials', () => {
     expect(await closed.requests()).toEqual([])
   })
 
-  test('no token, key or signature is in anything that an error shows', async () => {
+  test('no token, key or signature is in anything that an error shows (I42, X1)', async () => {
     const secret = 'ya29.canary-token-1234567890'
     const carrying = Object.assign(new Error(`request with Bearer ${secret} failed`), {
       config: { headers: { authorization: `Bearer ${secret}` } },

@@ -177,7 +177,7 @@ test('an abandoned session is closed at the service', async () => {
   expect((await failure(provider.abandon('left', saved, patient()))).reason).toBe('SERVER')
 })
 
-test('the address of a session is a secret: no error shows it', async () => {
+test('the address of a session is a secret: no error shows it (I42, X1)', async () => {
   const faults: readonly Fault[] = [
     { kind: 'reset' },
     { kind: 'status', status: 503 },

@@ -67,7 +67,7 @@ describe('what goes over the wire', () => {
     expect((await cloud.requests()).at(-1)?.url).toContain(`ifGenerationMatch=${token}`)
   })
 
-  test('a read: the description, then the bytes of that generation, never coded on the way', async () => {
+  test('a read: the description, then the bytes of that generation, never coded on the way (X9)', async () => {
     const { token } = await provider.put(
       putRequest('plain', 'text', { headers: { contentType: 'text/plain' } }),
       patient(),
@@ -90,7 +90,7 @@ describe('what goes over the wire', () => {
     expect(seen.map(({ headers }) => headers['accept-encoding'])).toEqual([undefined, 'identity', undefined, 'gzip'])
   })
 
-  test('whatever the key, the path decodes to exactly the key, and stays in the bucket', async () => {
+  test('whatever the key, the path decodes to exactly the key, and stays in the bucket (I16, X2)', async () => {
     const nasty = constantFrom(
       '.',
       '..',
@@ -298,7 +298,7 @@ describe('answers that are none', () => {
     }
   })
 
-  test('listings out of order, from outside the prefix or without end are refused', async () => {
+  test('listings out of order, from outside the prefix or without end are refused (I16, X5)', async () => {
     const item = (name: string): object => ({ name, generation: '1', size: '0', updated: new Date().toISOString() })
     const pages: readonly object[] = [
       { kind: 'storage#objects', items: [item('a/2')], nextPageToken: 'x' },

@@ -53,7 +53,7 @@ test.each(drivers)('%s() wants an object of options', (name, make) => {
   }
 })
 
-test('a secret under the name of an option of another type is not shown', () => {
+test('a secret under the name of an option of another type is not shown (I42)', () => {
   const error = thrownBy(() => s3({ bucket: 'photos', credentials: secret } as never))
   expect(error.message).toBe('s3() wants option credentials to be an object or function, got a string')
 })

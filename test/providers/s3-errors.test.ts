@@ -442,7 +442,7 @@ describe('no answer', () => {
   })
 })
 
-test('no error shows a secret, however it is looked at', async () => {
+test('no error shows a secret, however it is looked at (I42, X1)', async () => {
   // As S3 says it: with the key id, the token, and the string that was signed.
   const echo = `<Error><Code>SignatureDoesNotMatch</Code><Message>Mismatch. X-Amz-Signature=deadbeef&amp;X-Amz-Security-Token=${secrets.sessionToken}</Message><AWSAccessKeyId>${secrets.accessKeyId}</AWSAccessKeyId><Token-0>${secrets.sessionToken}</Token-0><StringToSign>x-amz-security-token:${secrets.sessionToken}</StringToSign><CanonicalRequest>${secrets.accessKeyId}</CanonicalRequest></Error>`
   const answers: readonly Answer[] = [
@@ -478,7 +478,7 @@ test('no error shows a secret, however it is looked at', async () => {
   }
 })
 
-test('words of a service stay on one line and do nothing to a terminal', async () => {
+test('words of a service stay on one line and do nothing to a terminal (X13)', async () => {
   server.answer = refuse(403, 'AccessDenied', {}, `no\n\u001b[31mFATAL: all is lost\u202e ${'x'.repeat(5000)}`)
   const { message } = (await errorOf(provider.put(putOf('k', 'body'), signal))) as Error
   expect(message).not.toMatch(/[\p{Cc}\p{Cf}]/u)

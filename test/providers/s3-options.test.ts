@@ -129,7 +129,7 @@ describe('options', () => {
 })
 
 describe('a provider', () => {
-  test('is named by its bucket and prefix, and says where it is without secrets', () => {
+  test('is named by its bucket and prefix, and says where it is without secrets (I42)', () => {
     const at = (options: Partial<S3Options>): [string, string] => {
       const { name, location } = s3({ bucket, ...options })
       return [name, location]
@@ -294,7 +294,7 @@ test('an SDK that is missing is told from one that is broken', () => {
   expect(loadSdk<{ S3Client: unknown }>('@aws-sdk/client-s3', 'holdfast/s3').S3Client).toBe(S3Client)
 })
 
-test('a name that leads to the link is not connected to', async () => {
+test('a name that leads to the link is not connected to (I46, X3)', async () => {
   const asked = new Promise<unknown>(resolve => guardedLookup('169.254.169.254', { all: true }, resolve))
   expect(await asked).toMatchObject({ syscall: 'connect' })
   const local = new Promise<unknown>((resolve, reject) =>

@@ -373,7 +373,7 @@ test('a source that is shorter, longer or other than it says never makes a whole
   expect(complete).toEqual([])
 })
 
-test('every key is on the wire what it is, for any reader of URLs', async () => {
+test('every key is on the wire what it is, for any reader of URLs (I16, X2)', async () => {
   server.answer = refuse(404, 'NoSuchKey')
   const provider = await amazonAt(server.endpoint)
   const seed = Number(process.env['SEED'] ?? Date.now() % 2 ** 31)

@@ -94,7 +94,7 @@ const secrets = [
 ]
 
 describe('the words of others', () => {
-  test.each(secrets)('do not show the secret in %j', secret => {
+  test.each(secrets)('do not show the secret in %j (I42)', secret => {
     const text = `before ${secret}`
     expect(cleanText(text)).toMatch(/^before/)
     expect(cleanText(text)).not.toContain('canary')
@@ -112,7 +112,7 @@ describe('the words of others', () => {
     expect(cleanText(text)).toBe(text)
   })
 
-  test('are one line of at most 300 characters, and do nothing to a terminal', () => {
+  test('are one line of at most 300 characters, and do nothing to a terminal (X13)', () => {
     expect(cleanText('  a\r\n\tb\u001b[31m\u202ec\u2028d\u200be ')).toBe('a b [31m c d e')
     expect(cleanText('x'.repeat(70_000))).toHaveLength(300)
   })
@@ -132,7 +132,7 @@ describe('a cause', () => {
       expect(cleanCause(plain)).toBe(plain)
   })
 
-  test('is a copy where a request, an answer or a secret hangs on it, however deep', () => {
+  test('is a copy where a request, an answer or a secret hangs on it, however deep (I42)', () => {
     const carrying = Object.assign(new Error('x'), { config: { headers: { authorization: 'Bearer canary' } } })
     const cyclic: Error = new Error('x', { cause: undefined })
     cyclic.cause = cyclic

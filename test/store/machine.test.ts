@@ -143,7 +143,7 @@ describe('a directory', () => {
     expect(await readFile(path, 'utf8')).toBe('kept')
   })
 
-  test('that is a symbolic link is refused, wherever it leads', async () => {
+  test('that is a symbolic link is refused, wherever it leads (I43, X6)', async () => {
     const root = await scratch()
     await mkdir(join(root, 'real'))
     await symlink(join(root, 'real'), join(root, 'link'))

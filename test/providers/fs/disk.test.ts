@@ -151,7 +151,7 @@ test('a listing folds without going into what it folds', async () => {
   await expect(whole).rejects.toMatchObject({ code: 'CHECKSUM', reason: 'MISMATCH' })
 })
 
-test('a symbolic link below the root is refused, wherever it leads', async () => {
+test('a symbolic link below the root is refused, wherever it leads (I44, X6)', async () => {
   const [root, outside] = [await newRoot(), await newRoot()]
   const provider = fs({ root })
   await put(fs({ root: outside }), 'secret', 'not yours')
