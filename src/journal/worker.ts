@@ -18,6 +18,7 @@ import { bodyFiles } from './bodies.ts'
 import { sqliteBook } from './engine.ts'
 import { type FileLock, fileLock } from './locks.ts'
 import type { Answer, Book, Opened, Request, WorkerOptions } from './protocol.ts'
+import { poisonedError } from './poisoned.ts'
 import { answerTo, failure, rebuild } from './protocol.ts'
 import { asJournalError, journalFormat, openForWriting, standingOf } from './schema.ts'
 import { forgetRetired } from './settle.ts'
@@ -216,20 +217,6 @@ function poison(error: Error): void {
   } catch {
     // The disk that failed may fail this too; this process at least will not promise anything more.
   }
-}
-
-export function poisonedError(path: string, cause?: Error): HoldfastError {
-  return new HoldfastError(
-    'CORRUPT',
-    `a write to the disk of ${path} failed: nothing is accepted until every process has closed this directory and one has opened it again`,
-    {
-      field: 'directory',
-      rule: 'poisoned',
-      outcome: cause === undefined ? 'rejected' : 'unknown',
-      retryable: false,
-      cause,
-    },
-  )
 }
 
 /** How long whoever opens waits for others to leave a journal of an older format. */

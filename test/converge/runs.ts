@@ -1,7 +1,6 @@
 import { HoldfastError } from '../../src/core/errors.ts'
-import { recognise } from '../../src/core/entry.ts'
-import type { Provider, RemoteObject } from '../../src/core/provider.ts'
 import { seededRandom } from '../../src/testing/clock.ts'
+import { contentOf, isSame } from './content.ts'
 import { type Asked, History } from './history.ts'
 import { holdMs, type Node, openWorld, type World, type WorldOptions } from './world.ts'
 
@@ -268,33 +267,4 @@ async function readable({ store }: Node, key: string): Promise<string> {
   } catch (error) {
     return String(error)
   }
-}
-
-interface Content {
-  readonly version: string
-  readonly body: string
-  readonly headers: RemoteObject['headers']
-  readonly metadata: RemoteObject['metadata']
-}
-
-async function contentOf(service: Provider, key: string): Promise<Content | undefined> {
-  const signal = new AbortController().signal
-  const answer = await service.get({ key, range: undefined, token: undefined }, signal)
-  if (answer === undefined) return undefined
-  const chunks: Uint8Array[] = []
-  for await (const chunk of answer.body) chunks.push(chunk)
-  const { headers, metadata } = answer.object
-  return { version: recognise(answer.object).version, body: Buffer.concat(chunks).toString(), headers, metadata }
-}
-
-function isSame(found: Content | undefined, asked: Asked | undefined): boolean {
-  if (found === undefined) return asked?.body === undefined
-  if (asked?.body === undefined) return false
-  const { holdfast: _ours, ...metadata } = found.metadata
-  return (
-    (asked.version === undefined || asked.version === found.version) &&
-    asked.body === found.body &&
-    found.headers.contentType === asked.contentType &&
-    JSON.stringify(metadata) === JSON.stringify(asked.metadata)
-  )
 }
