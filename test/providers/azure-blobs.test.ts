@@ -115,7 +115,7 @@ describe('uploads in blocks', () => {
     expect(Buffer.from(await blob().downloadToBuffer()).equals(bytes)).toBe(true)
   })
 
-  test('blocks that were staged from damaged bytes are not put together', async () => {
+  test('blocks that were staged from damaged bytes are not put together (A3, A10, I7)', async () => {
     const bytes = bytesOf(3 * mebibyte)
     const damaged = Uint8Array.from(bytes)
     damaged[5] = 255 - (bytes[5] ?? 0)
@@ -131,7 +131,7 @@ describe('uploads in blocks', () => {
     expect((await put(bytes)).proof).toBe('server-parts')
   })
 
-  test('a state of another body, or of lost blocks, starts again', async () => {
+  test('a state of another body, or of lost blocks, starts again (A3, A4)', async () => {
     const bytes = bytesOf(3 * mebibyte)
     const states: string[] = []
     await expect(put(bytesOf(3 * mebibyte, 2), { upload: breakingAfter(3, states) })).rejects.toThrow('stopped')
@@ -142,7 +142,7 @@ describe('uploads in blocks', () => {
     expect(sent).toEqual(['GET blocklist', 'PUT block', 'PUT block', 'PUT block', 'PUT blocklist', 'HEAD'])
   })
 
-  test('an upload whose blocks vanish on the way starts again, once', async () => {
+  test('an upload whose blocks vanish on the way starts again, once (A3, A4, I29)', async () => {
     const bytes = bytesOf(3 * mebibyte)
     const states: string[] = []
     await expect(put(bytes, { upload: breakingAfter(2, states) })).rejects.toThrow('stopped')
@@ -166,7 +166,7 @@ describe('uploads in blocks', () => {
     await expect(put(bytes, { upload: dropping })).rejects.toMatchObject({ code: 'UNAVAILABLE', reason: 'UPLOAD_GONE' })
   })
 
-  test('of uploads to one key at the same time the last one stays, whole', async () => {
+  test('of uploads to one key at the same time the last one stays, whole (A3)', async () => {
     const bodies = [1, 2, 3, 4].map(seed => bytesOf(2.2 * mebibyte, seed))
     const results = await Promise.allSettled(bodies.map(bytes => put(bytes)))
     expect(results.some(result => result.status === 'fulfilled')).toBe(true)
@@ -206,7 +206,7 @@ describe('what is attested', () => {
     expect((await head())?.attested).toEqual({ md5: digestsOf(Buffer.from('theirs')).md5 })
   })
 
-  test('nothing of a blob that was put together of blocks, whatever its writer said', async () => {
+  test('nothing of a blob that was put together of blocks, whatever its writer said (A10, I24)', async () => {
     await put(bytesOf(1.5 * mebibyte))
     expect((await head())?.attested).toEqual({})
     const claim = Buffer.from(digestsOf(Buffer.from('something else')).md5, 'hex')
@@ -234,7 +234,7 @@ describe('what others left there', () => {
     expect({ ...(await head())?.metadata }).toEqual({ somename: 'Value' })
   })
 
-  test('a leased blob is kept for its holder', async () => {
+  test('a leased blob is kept for its holder (A5)', async () => {
     const { token } = await put(bytesOf(10))
     const lease = blob().getBlobLeaseClient()
     await lease.acquireLease(-1)
@@ -245,7 +245,7 @@ describe('what others left there', () => {
     await put(bytesOf(10))
   })
 
-  test('a blob with snapshots is not deleted, and they are not', async () => {
+  test('a blob with snapshots is not deleted, and they are not (A6, I16)', async () => {
     await put(bytesOf(10))
     await blob().createSnapshot()
     const deleting = provider.delete(key, undefined, AbortSignal.timeout(5000))
@@ -253,7 +253,7 @@ describe('what others left there', () => {
     expect((await head())?.size).toBe(10)
   })
 
-  test('an append blob in our place is replaced whole, or refuses blocks', async () => {
+  test('an append blob in our place is replaced whole, or refuses blocks (A12)', async () => {
     await container.getAppendBlobClient(key).create()
     expect(await head()).toMatchObject({ size: 0 })
     await put(bytesOf(10))

@@ -129,7 +129,7 @@ test('what goes into the archive is proven before it is there: nobody can read i
   }
 })
 
-test('of an archived blob nothing is asked that the service does not give', async () => {
+test('of an archived blob nothing is asked that the service does not give (A9)', async () => {
   const headers = {
     ...blobProof,
     'content-length': '5',

@@ -197,7 +197,7 @@ describe('requests', () => {
     expect((await provider().put(request('key', 'body'), signal)).proof).toBe('none')
   })
 
-  test('a service that took other bytes is found out', async () => {
+  test('a service that took other bytes is found out (A10, I24)', async () => {
     recorder.answer = reply(201, { ...blobProof, 'content-md5': 'kAFQmDzST7DWlj99KOF/cg==' })
     expect(await failure(provider().put(request('key', 'body'), signal))).toMatchObject({
       code: 'CHECKSUM',
@@ -316,7 +316,7 @@ describe('one try', () => {
     expect(recorder.requests).toHaveLength(3)
   })
 
-  test('redirects are not followed, within the origin or out of it (N12, I46)', async () => {
+  test('redirects are not followed, within the origin or out of it (N12, X4, I46)', async () => {
     await using elsewhere = await startRecorder(reply(200, blobProof))
     for (const status of [301, 302, 303, 307, 308]) {
       for (const location of [`${recorder.endpoint}/box/other`, `${elsewhere.endpoint}/box/key`]) {
@@ -391,7 +391,7 @@ describe('answers of others', () => {
     expect(sent).toBeLessThan(100_000_000)
   })
 
-  test('a 404 is absence only in the words of the service, about the blob', async () => {
+  test('a 404 is absence only in the words of the service, about the blob (A8, I27)', async () => {
     const from = provider()
     recorder.answer = refuse(404, 'BlobNotFound')
     expect(await from.head('key', signal)).toBeUndefined()
@@ -624,7 +624,7 @@ describe('errors', () => {
     [500, 'OperationTimedOut', 'UNAVAILABLE', 'SERVER'],
     [501, 'NotImplemented', 'UNSUPPORTED', 'REFUSED'],
     [503, 'ServerBusy', 'UNAVAILABLE', 'THROTTLED'],
-  ])('%i %s is %s, %s', async (status, code, expected, reason) => {
+  ])('%i %s is %s, %s (A1, A2, A3, A5, A6, A7, A9, A10, A12)', async (status, code, expected, reason) => {
     recorder.answer = refuse(status, code)
     const unsettled = status >= 500 && status !== 501
     const outcome = unsettled ? 'unknown' : 'rejected'
@@ -637,7 +637,7 @@ describe('errors', () => {
     expect(await failure(provider().head('key', signal))).toMatchObject({ code: expected, reason })
   })
 
-  test('a clock that is off is told from a wrong key', async () => {
+  test('a clock that is off is told from a wrong key (A7)', async () => {
     recorder.answer = refuse(403, 'AuthenticationFailed', 'No.', {
       date: new Date(Date.now() + 3_600_000).toUTCString(),
     })

@@ -55,37 +55,40 @@ const table: readonly [number, string | undefined, string, string, boolean, stri
 ]
 
 describe('what the service answers', () => {
-  test.each(table)('%i %s is %s, %s', async (status, code, ourCode, reason, retryable, outcome) => {
-    const fault = { kind: 'status', status, retryAfterSeconds: 3, ...(code === undefined ? {} : { code }) } as const
-    await cloud.fault({ fault })
-    const calls = {
-      put: () => provider.put(putRequest('there', 'x'), patient()),
-      delete: () => provider.delete('there', undefined, patient()),
-      head: () => provider.head('there', patient()),
-      get: () => provider.get({ key: 'there', range: undefined, token: undefined }, patient()),
-      list: () => Array.fromAsync(provider.list({ prefix: '', delimiter: '', startAfter: '' }, patient())),
-    }
-    for (const [call, run] of Object.entries(calls)) {
-      const error = await failure(run())
-      expect([call, error.code, error.reason, error.retryable]).toEqual([call, ourCode, reason, retryable])
-      expect(error.outcome).toBe(call === 'put' || call === 'delete' ? outcome : undefined)
-      expect(error.provider).toBe(provider.name)
-      expect(error.key).toBe(call === 'list' ? undefined : 'there')
-      expect(error.retryAfterMs).toBe(3000)
-      expect(error.message).toContain(String(status))
-    }
-  })
+  test.each(table)(
+    '%i %s is %s, %s (G1, G2, G3, G7, G8, G9)',
+    async (status, code, ourCode, reason, retryable, outcome) => {
+      const fault = { kind: 'status', status, retryAfterSeconds: 3, ...(code === undefined ? {} : { code }) } as const
+      await cloud.fault({ fault })
+      const calls = {
+        put: () => provider.put(putRequest('there', 'x'), patient()),
+        delete: () => provider.delete('there', undefined, patient()),
+        head: () => provider.head('there', patient()),
+        get: () => provider.get({ key: 'there', range: undefined, token: undefined }, patient()),
+        list: () => Array.fromAsync(provider.list({ prefix: '', delimiter: '', startAfter: '' }, patient())),
+      }
+      for (const [call, run] of Object.entries(calls)) {
+        const error = await failure(run())
+        expect([call, error.code, error.reason, error.retryable]).toEqual([call, ourCode, reason, retryable])
+        expect(error.outcome).toBe(call === 'put' || call === 'delete' ? outcome : undefined)
+        expect(error.provider).toBe(provider.name)
+        expect(error.key).toBe(call === 'list' ? undefined : 'there')
+        expect(error.retryAfterMs).toBe(3000)
+        expect(error.message).toContain(String(status))
+      }
+    },
+  )
 
   test.each([
     ['The billing account for the owning project is disabled in state absent', 'ACCOUNT'],
     ['Project main has been deleted.', 'ACCOUNT'],
     ['somebody does not have storage.objects.get access', 'FORBIDDEN'],
-  ])('403 %j is %s by its words', async (message, reason) => {
+  ])('403 %j is %s by its words (G9)', async (message, reason) => {
     await cloud.fault({ fault: { kind: 'status', status: 403, message } })
     expect((await failure(provider.head('there', patient()))).reason).toBe(reason)
   })
 
-  test('other bytes than announced are refused as such', async () => {
+  test('other bytes than announced are refused as such (G5)', async () => {
     const request = putRequest('digest', 'right')
     const lying = { ...request, source: { ...request.source, crc32c: '00000000' } }
     const error = await failure(provider.put(lying, patient()))
@@ -138,7 +141,7 @@ describe('credentials', () => {
   const at = (authClient: NonNullable<GcsOptions['authClient']>): Provider =>
     gcs({ bucket: 'main', apiEndpoint: closed.endpoint, authClient })
 
-  test('a good token opens everything, a bad one nothing, without another try', async () => {
+  test('a good token opens everything, a bad one nothing, without another try (G8)', async () => {
     await at(bearer('right-token')).put(putRequest('x', 'x'), patient())
     await closed.requests({ reset: true })
     const error = await failure(at(bearer('wrong-token')).put(putRequest('x', 'x'), patient()))
@@ -146,7 +149,7 @@ describe('credentials', () => {
     expect(await closed.requests()).toHaveLength(1)
   })
 
-  test('a token that the service refuses is asked for anew the next time', async () => {
+  test('a token that the service refuses is asked for anew the next time (G8)', async () => {
     const refresh = vi.fn<() => Promise<void>>(async () => {
       token = 'right-token'
     })
@@ -178,7 +181,7 @@ describe('credentials', () => {
       true,
     ],
     [Object.assign(new Error('hang up'), { code: 'ECONNRESET' }), 'UNAVAILABLE', 'NETWORK', true],
-  ])('where %s comes instead of a token, nothing was sent', async (thrown, code, reason, retryable) => {
+  ])('where %s comes instead of a token, nothing was sent (G8)', async (thrown, code, reason, retryable) => {
     await closed.requests({ reset: true })
     const error = await failure(at(bearer(() => Promise.reject(thrown))).put(putRequest('x', 'x'), patient()))
     expect([error.code, error.reason, error.retryable, error.outcome]).toEqual([code, reason, retryable, 'rejected'])

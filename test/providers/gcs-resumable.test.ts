@@ -77,7 +77,7 @@ test('a body over the threshold goes up in chunks, under one condition and its d
   expect((await provider.head('plain', patient()))?.token).toBe(token)
 })
 
-test('what was cut off goes on at the byte that the service has, in another process too', async () => {
+test('what was cut off goes on at the byte that the service has, in another process too (G4)', async () => {
   const first = remembering()
   await breakChunk('cut', 3, { kind: 'reset', of: 'request', afterBytes: 1000 })
   const error = await failure(provider.put(large('cut', first.memo), patient()))
@@ -89,7 +89,7 @@ test('what was cut off goes on at the byte that the service has, in another proc
   await holds('cut')
 })
 
-test('an upload whose last answer was lost is found complete, and nothing is sent again (N6, I15)', async () => {
+test('an upload whose last answer was lost is found complete, and nothing is sent again (G4, N6, I15)', async () => {
   const first = remembering()
   await breakChunk('complete', 6, { kind: 'lose-answer' })
   const error = await failure(provider.put(large('complete', first.memo, { condition: { absent: true } }), patient()))
@@ -102,7 +102,7 @@ test('an upload whose last answer was lost is found complete, and nothing is sen
   await holds('complete')
 })
 
-test.each([404, 410])('a session that is gone (%i) is begun again, once', async status => {
+test.each([404, 410])('a session that is gone (%i) is begun again, once (G4, I29)', async status => {
   const first = remembering()
   await breakChunk(`gone ${status}`, 2, { kind: 'reset' })
   await failure(provider.put(large(`gone ${status}`, first.memo), patient()))
@@ -135,7 +135,7 @@ test('a session is only gone on with for the very same write', async () => {
   expect((await cloud.requests())[0]?.operation).toBe('resumable.start')
 })
 
-test('a condition that fails while the upload runs is found at the end, and nothing is stored', async () => {
+test('a condition that fails while the upload runs is found at the end, and nothing is stored (G3, G4)', async () => {
   await cloud.fault({
     match: { operation: 'resumable.chunk', key: 'raced' },
     skip: 6,
@@ -154,7 +154,7 @@ test('a condition that fails while the upload runs is found at the end, and noth
   expect((await provider.head('raced', patient()))?.size).toBe(13)
 })
 
-test('a service that takes less than was sent is followed, one that takes nothing is left', async () => {
+test('a service that takes less than was sent is followed, one that takes nothing is left (G4)', async () => {
   await breakChunk('less', 1, { kind: 'reset', of: 'request', afterBytes: 1 })
   await failure(provider.put(large('less', remembering().memo), patient()))
   await cloud.fault({
@@ -177,7 +177,7 @@ test('an abandoned session is closed at the service', async () => {
   expect((await failure(provider.abandon('left', saved, patient()))).reason).toBe('SERVER')
 })
 
-test('the address of a session is a secret: no error shows it (I42, X1)', async () => {
+test('the address of a session is a secret: no error shows it (G4, I42, X1)', async () => {
   const faults: readonly Fault[] = [
     { kind: 'reset' },
     { kind: 'status', status: 503 },

@@ -67,7 +67,7 @@ describe('what goes over the wire', () => {
     expect((await cloud.requests()).at(-1)?.url).toContain(`ifGenerationMatch=${token}`)
   })
 
-  test('a read: the description, then the bytes of that generation, never coded on the way (X9)', async () => {
+  test('a read: the description, then the bytes of that generation, never coded on the way (G6, X9)', async () => {
     const { token } = await provider.put(
       putRequest('plain', 'text', { headers: { contentType: 'text/plain' } }),
       patient(),
@@ -179,15 +179,18 @@ describe('answers that are none', () => {
     expect(await provider.head('there', patient())).toBeDefined()
   })
 
-  test.each(Object.keys(calls))('%s: a redirect is not followed, and takes nothing along (N12, I46)', async name => {
-    await using elsewhere = await listening((_request, response) => response.end('{}'))
-    for (const status of [301, 302, 307, 308] as const) {
-      await once({ kind: 'redirect', status, location: `${elsewhere.endpoint}/upload?secret=1` })
-      const error = await failure((calls[name] as (typeof calls)[string])(provider))
-      expect([error.code, error.reason]).toEqual(['UNAVAILABLE', 'NOT_PROVIDER'])
-    }
-    expect(elsewhere.requests).toEqual([])
-  })
+  test.each(Object.keys(calls))(
+    '%s: a redirect is not followed, and takes nothing along (N12, X4, I46)',
+    async name => {
+      await using elsewhere = await listening((_request, response) => response.end('{}'))
+      for (const status of [301, 302, 307, 308] as const) {
+        await once({ kind: 'redirect', status, location: `${elsewhere.endpoint}/upload?secret=1` })
+        const error = await failure((calls[name] as (typeof calls)[string])(provider))
+        expect([error.code, error.reason]).toEqual(['UNAVAILABLE', 'NOT_PROVIDER'])
+      }
+      expect(elsewhere.requests).toEqual([])
+    },
+  )
 
   test.each(Object.keys(calls))('%s: an empty 2xx is not believed (N12)', async name => {
     for (const status of [200, 201, 204]) {
@@ -249,7 +252,7 @@ describe('answers that are none', () => {
     expect(plain.requests.map(({ method }) => method)).toEqual(['DELETE', 'GET'])
   })
 
-  test('a 404 in unknown words proves absence only where the bucket lists', async () => {
+  test('a 404 in unknown words proves absence only where the bucket lists (G9, I27)', async () => {
     const nothing = JSON.stringify({ error: { code: 404, message: 'Not Found', errors: [{ reason: 'notFound' }] } })
     const answer = (listing: string, status: number) => (request: IncomingMessage, response: ServerResponse) =>
       request.url?.includes('/o?') === true
@@ -267,7 +270,7 @@ describe('answers that are none', () => {
     expect(error.reason).toBe('NOT_PROVIDER')
   })
 
-  test('media that is not what was described is refused', async () => {
+  test('media that is not what was described is refused (G6, I24)', async () => {
     const object = {
       kind: 'storage#object',
       bucket: 'main',
@@ -399,7 +402,7 @@ describe('connections that break', () => {
     else expect(error.outcome).toBe(undefined)
   })
 
-  test('a write whose answer is lost has an unknown outcome, and was done (N6, I15)', async () => {
+  test('a write whose answer is lost has an unknown outcome, and was done (G2, N6, I15)', async () => {
     await once({ kind: 'lose-answer' }, { operation: 'objects.insert' })
     const error = await failure(provider.put(putRequest('lost', 'x', { condition: { absent: true } }), patient()))
     expect([error.reason, error.outcome]).toEqual(['NETWORK', 'unknown'])

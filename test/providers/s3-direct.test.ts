@@ -273,7 +273,7 @@ describe('what goes wrong is judged as what the SDK throws', () => {
     expect(shown(direct)).toEqual({ ...shown(bySdk), ...more })
   })
 
-  test('after a wrong clock the SDK is asked, which sets it right', async () => {
+  test('after a wrong clock the SDK is asked, which sets it right (S5)', async () => {
     await using server = await startRecorder(reply(200, ofObject, 'hello'))
     const provider = await amazonAt(server.endpoint)
     await read(provider, 'a')

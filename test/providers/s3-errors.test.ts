@@ -34,6 +34,8 @@ beforeEach(async () => {
 afterEach(() => server[Symbol.asyncDispose]())
 
 interface Row {
+  /** Of the fault matrix. */
+  readonly row: string
   readonly status: number
   readonly code: string
   readonly message?: string
@@ -43,83 +45,87 @@ interface Row {
 
 const rows: readonly Row[] = [
   // S1: overload
-  { status: 503, code: 'SlowDown', is: ['UNAVAILABLE', 'THROTTLED', 'unknown', true] },
-  { status: 503, code: 'ServiceUnavailable', is: ['UNAVAILABLE', 'SERVER', 'unknown', true] },
-  { status: 500, code: 'InternalError', is: ['UNAVAILABLE', 'SERVER', 'unknown', true] },
-  { status: 429, code: 'TooManyRequestsException', is: ['UNAVAILABLE', 'THROTTLED', 'unknown', true] },
-  { status: 504, code: 'GatewayTimeout', is: ['UNAVAILABLE', 'SERVER', 'unknown', true] },
+  { row: 'S1', status: 503, code: 'SlowDown', is: ['UNAVAILABLE', 'THROTTLED', 'unknown', true] },
+  { row: 'S1', status: 503, code: 'ServiceUnavailable', is: ['UNAVAILABLE', 'SERVER', 'unknown', true] },
+  { row: 'S1', status: 500, code: 'InternalError', is: ['UNAVAILABLE', 'SERVER', 'unknown', true] },
+  { row: 'S1', status: 429, code: 'TooManyRequestsException', is: ['UNAVAILABLE', 'THROTTLED', 'unknown', true] },
+  { row: 'S1', status: 504, code: 'GatewayTimeout', is: ['UNAVAILABLE', 'SERVER', 'unknown', true] },
   // S4: the request
-  { status: 400, code: 'RequestTimeout', is: ['UNAVAILABLE', 'NETWORK', 'rejected', true] },
-  { status: 400, code: 'IncompleteBody', is: ['UNAVAILABLE', 'NETWORK', 'rejected', true] },
-  { status: 400, code: 'BadDigest', is: ['CHECKSUM', 'DIGEST', 'rejected', true] },
-  { status: 400, code: 'InvalidDigest', is: ['CHECKSUM', 'DIGEST', 'rejected', true] },
-  { status: 400, code: 'XAmzContentSHA256Mismatch', is: ['CHECKSUM', 'DIGEST', 'rejected', true] },
-  { status: 400, code: 'EntityTooLarge', is: ['INVALID', 'REFUSED', 'rejected', false] },
-  { status: 400, code: 'InvalidArgument', is: ['INVALID', 'REFUSED', 'rejected', false] },
-  { status: 400, code: 'MetadataTooLarge', is: ['INVALID', 'REFUSED', 'rejected', false] },
-  { status: 411, code: 'MissingContentLength', is: ['INVALID', 'REFUSED', 'rejected', false] },
+  { row: 'S4', status: 400, code: 'RequestTimeout', is: ['UNAVAILABLE', 'NETWORK', 'rejected', true] },
+  { row: 'S4', status: 400, code: 'IncompleteBody', is: ['UNAVAILABLE', 'NETWORK', 'rejected', true] },
+  { row: 'S4', status: 400, code: 'BadDigest', is: ['CHECKSUM', 'DIGEST', 'rejected', true] },
+  { row: 'S4', status: 400, code: 'InvalidDigest', is: ['CHECKSUM', 'DIGEST', 'rejected', true] },
+  { row: 'S4', status: 400, code: 'XAmzContentSHA256Mismatch', is: ['CHECKSUM', 'DIGEST', 'rejected', true] },
+  { row: 'S4', status: 400, code: 'EntityTooLarge', is: ['INVALID', 'REFUSED', 'rejected', false] },
+  { row: 'S4', status: 400, code: 'InvalidArgument', is: ['INVALID', 'REFUSED', 'rejected', false] },
+  { row: 'S4', status: 400, code: 'MetadataTooLarge', is: ['INVALID', 'REFUSED', 'rejected', false] },
+  { row: 'S4', status: 411, code: 'MissingContentLength', is: ['INVALID', 'REFUSED', 'rejected', false] },
   // S5: credentials and clock
-  { status: 403, code: 'AccessDenied', is: ['DENIED', 'FORBIDDEN', 'rejected', false] },
-  { status: 403, code: 'InvalidAccessKeyId', is: ['DENIED', 'CREDENTIALS', 'rejected', false] },
-  { status: 403, code: 'SignatureDoesNotMatch', is: ['DENIED', 'CREDENTIALS', 'rejected', false] },
-  { status: 400, code: 'ExpiredToken', is: ['DENIED', 'CREDENTIALS', 'rejected', false] },
-  { status: 400, code: 'TokenRefreshRequired', is: ['DENIED', 'CREDENTIALS', 'rejected', false] },
-  { status: 401, code: 'Unauthorized', is: ['DENIED', 'CREDENTIALS', 'rejected', false] },
-  { status: 403, code: 'RequestTimeTooSkewed', is: ['DENIED', 'CLOCK', 'rejected', true] },
+  { row: 'S5', status: 403, code: 'AccessDenied', is: ['DENIED', 'FORBIDDEN', 'rejected', false] },
+  { row: 'S5', status: 403, code: 'InvalidAccessKeyId', is: ['DENIED', 'CREDENTIALS', 'rejected', false] },
+  { row: 'S5', status: 403, code: 'SignatureDoesNotMatch', is: ['DENIED', 'CREDENTIALS', 'rejected', false] },
+  { row: 'S5', status: 400, code: 'ExpiredToken', is: ['DENIED', 'CREDENTIALS', 'rejected', false] },
+  { row: 'S5', status: 400, code: 'TokenRefreshRequired', is: ['DENIED', 'CREDENTIALS', 'rejected', false] },
+  { row: 'S5', status: 401, code: 'Unauthorized', is: ['DENIED', 'CREDENTIALS', 'rejected', false] },
+  { row: 'S5', status: 403, code: 'RequestTimeTooSkewed', is: ['DENIED', 'CLOCK', 'rejected', true] },
   // S6: the account
-  { status: 403, code: 'AllAccessDisabled', is: ['DENIED', 'ACCOUNT', 'rejected', false] },
-  { status: 403, code: 'AccountProblem', is: ['DENIED', 'ACCOUNT', 'rejected', false] },
-  { status: 403, code: 'NotSignedUp', is: ['DENIED', 'ACCOUNT', 'rejected', false] },
-  { status: 403, code: 'UserSuspended', is: ['DENIED', 'ACCOUNT', 'rejected', false] },
-  { status: 403, code: 'QuotaExceeded', is: ['NO_SPACE', 'ACCOUNT', 'rejected', false] },
-  { status: 507, code: 'XMinioStorageFull', is: ['NO_SPACE', 'ACCOUNT', 'rejected', false] },
+  { row: 'S6', status: 403, code: 'AllAccessDisabled', is: ['DENIED', 'ACCOUNT', 'rejected', false] },
+  { row: 'S6', status: 403, code: 'AccountProblem', is: ['DENIED', 'ACCOUNT', 'rejected', false] },
+  { row: 'S6', status: 403, code: 'NotSignedUp', is: ['DENIED', 'ACCOUNT', 'rejected', false] },
+  { row: 'S6', status: 403, code: 'UserSuspended', is: ['DENIED', 'ACCOUNT', 'rejected', false] },
+  { row: 'S6', status: 403, code: 'QuotaExceeded', is: ['NO_SPACE', 'ACCOUNT', 'rejected', false] },
+  { row: 'S6', status: 507, code: 'XMinioStorageFull', is: ['NO_SPACE', 'ACCOUNT', 'rejected', false] },
   // S7: the bucket
-  { status: 404, code: 'NoSuchBucket', is: ['DENIED', 'BUCKET', 'rejected', false] },
+  { row: 'S7', status: 404, code: 'NoSuchBucket', is: ['DENIED', 'BUCKET', 'rejected', false] },
   // S9: the region
-  { status: 301, code: 'PermanentRedirect', is: ['DENIED', 'REGION', 'rejected', false] },
-  { status: 307, code: 'TemporaryRedirect', is: ['DENIED', 'REGION', 'rejected', false] },
-  { status: 400, code: 'IllegalLocationConstraintException', is: ['DENIED', 'REGION', 'rejected', false] },
+  { row: 'S9', status: 301, code: 'PermanentRedirect', is: ['DENIED', 'REGION', 'rejected', false] },
+  { row: 'S9', status: 307, code: 'TemporaryRedirect', is: ['DENIED', 'REGION', 'rejected', false] },
+  { row: 'S9', status: 400, code: 'IllegalLocationConstraintException', is: ['DENIED', 'REGION', 'rejected', false] },
   {
+    row: 'S9',
     status: 400,
     code: 'AuthorizationHeaderMalformed',
     headers: { 'x-amz-bucket-region': 'eu-west-1' },
     is: ['DENIED', 'REGION', 'rejected', false],
   },
-  { status: 400, code: 'AuthorizationHeaderMalformed', is: ['DENIED', 'CREDENTIALS', 'rejected', false] },
+  { row: 'S9', status: 400, code: 'AuthorizationHeaderMalformed', is: ['DENIED', 'CREDENTIALS', 'rejected', false] },
   // S10: keys of encryption
-  { status: 400, code: 'KMS.DisabledException', is: ['DENIED', 'KMS', 'rejected', false] },
+  { row: 'S10', status: 400, code: 'KMS.DisabledException', is: ['DENIED', 'KMS', 'rejected', false] },
   {
+    row: 'S10',
     status: 403,
     code: 'AccessDenied',
     message: 'User is not authorized to perform: kms:GenerateDataKey',
     is: ['DENIED', 'KMS', 'rejected', false],
   },
-  { status: 503, code: 'KMS.ThrottlingException', is: ['UNAVAILABLE', 'THROTTLED', 'unknown', true] },
+  { row: 'S10', status: 503, code: 'KMS.ThrottlingException', is: ['UNAVAILABLE', 'THROTTLED', 'unknown', true] },
   // S11: retention
   {
+    row: 'S11',
     status: 403,
     code: 'AccessDenied',
     message: 'Access Denied because object protected by object lock.',
     is: ['DENIED', 'RETENTION', 'rejected', false],
   },
   {
+    row: 'S11',
     status: 400,
     code: 'InvalidRequest',
     message: 'Object is WORM protected and cannot be overwritten',
     is: ['DENIED', 'RETENTION', 'rejected', false],
   },
   // S13: conditions and conflicts
-  { status: 412, code: 'PreconditionFailed', is: ['PRECONDITION', 'CONDITION', 'rejected', false] },
-  { status: 409, code: 'ConditionalRequestConflict', is: ['PRECONDITION', 'CONDITION', 'rejected', false] },
-  { status: 409, code: 'OperationAborted', is: ['UNAVAILABLE', 'SERVER', 'rejected', true] },
+  { row: 'S13', status: 412, code: 'PreconditionFailed', is: ['PRECONDITION', 'CONDITION', 'rejected', false] },
+  { row: 'S13', status: 409, code: 'ConditionalRequestConflict', is: ['PRECONDITION', 'CONDITION', 'rejected', false] },
+  { row: 'S13', status: 409, code: 'OperationAborted', is: ['UNAVAILABLE', 'SERVER', 'rejected', true] },
   // S14, S15: what a service does not know
-  { status: 501, code: 'NotImplemented', is: ['UNSUPPORTED', 'REFUSED', 'rejected', false] },
+  { row: 'S14', status: 501, code: 'NotImplemented', is: ['UNSUPPORTED', 'REFUSED', 'rejected', false] },
   // S16: archives
-  { status: 403, code: 'InvalidObjectState', is: ['INVALID', 'REFUSED', 'rejected', false] },
+  { row: 'S16', status: 403, code: 'InvalidObjectState', is: ['INVALID', 'REFUSED', 'rejected', false] },
 ]
 
 describe('what S3 answers to a put', () => {
-  test.each(rows)('$status $code $message is $is', async ({ status, code, message, headers, is }) => {
+  test.each(rows)('$status $code $message is $is ($row)', async ({ status, code, message, headers, is }) => {
     server.answer = refuse(status, code, headers, message)
     const error = await errorOf(provider.put(putOf('k', 'body'), signal))
     expect(error).toBeInstanceOf(HoldfastError)
@@ -131,7 +137,7 @@ describe('what S3 answers to a put', () => {
     expect(public_).toMatchObject({ code: ours, reason })
   })
 
-  test('what a proxy answers is no verdict on the bucket (N12, I14)', async () => {
+  test('what a proxy answers is no verdict on the bucket (S5, S7, N12, I14)', async () => {
     for (const status of [301, 400, 401, 403, 404, 407, 418]) {
       server.answer = reply(status, { 'content-type': 'text/html' }, '<html><h1>Proxy</h1></html>')
       for (const call of [
@@ -155,7 +161,7 @@ describe('what S3 answers to a put', () => {
     }
   })
 
-  test('Retry-After is read, in seconds and as a date', async () => {
+  test('Retry-After is read, in seconds and as a date (S1, I29)', async () => {
     const date = 'Sun, 22 Nov 2026 03:00:00 GMT'
     for (const [value, ms] of [
       ['120', 120_000],
@@ -169,7 +175,7 @@ describe('what S3 answers to a put', () => {
     }
   })
 
-  test('a replacement of what is not there any more is a condition that does not hold', async () => {
+  test('a replacement of what is not there any more is a condition that does not hold (S13)', async () => {
     server.answer = refuse(404, 'NoSuchKey')
     const put = putOf('k', 'body', { condition: { token: 'abc' } })
     expect(await errorOf(provider.put(put, signal))).toMatchObject({ code: 'PRECONDITION', reason: 'CONDITION' })
@@ -195,7 +201,7 @@ describe('what a put proves', () => {
   const md5 = '5d41402abc4b2a76b9719d911017c592'
   const other = '00000000000000000000000000000000'
 
-  test('an ETag that is the MD5, or the checksum repeated', async () => {
+  test('an ETag that is the MD5, or the checksum repeated (S19)', async () => {
     server.answer = reply(200, { ...named, etag: `"${md5}"` })
     expect(await put()).toMatchObject({ token: md5, etag: md5, proof: 'server-full' })
     server.answer = reply(200, {
@@ -207,7 +213,7 @@ describe('what a put proves', () => {
     expect(await put()).toMatchObject({ token: other, proof: 'server-full' })
   })
 
-  test('an ETag that should be the MD5 and is another: other bytes were stored', async () => {
+  test('an ETag that should be the MD5 and is another: other bytes were stored (S19, I24)', async () => {
     server.answer = reply(200, { ...named, etag: `"${other}"` })
     expect(await errorOf(put())).toMatchObject({ code: 'CHECKSUM', reason: 'DIGEST', outcome: 'unknown' })
   })
@@ -218,7 +224,7 @@ describe('what a put proves', () => {
     expect(await unknown.put(putOf('k', 'hello'), signal)).toMatchObject({ proof: 'none' })
   })
 
-  test('without an ETag nothing was stored as far as anybody knows', async () => {
+  test('without an ETag nothing was stored as far as anybody knows (S2, S19, N12)', async () => {
     server.answer = reply(200, named)
     expect(await errorOf(put())).toMatchObject({ code: 'UNAVAILABLE', outcome: 'unknown' })
   })
@@ -227,7 +233,7 @@ describe('what a put proves', () => {
 describe('absence', () => {
   const gone = reply(404, named)
 
-  test('a 404 to HEAD counts only once the bucket was seen', async () => {
+  test('a 404 to HEAD counts only once the bucket was seen (S7, I27)', async () => {
     server.answer = byMethod({ 'HEAD /main/k': gone, 'HEAD /main/': reply(200, named) })
     expect(await provider.head('k', signal)).toBeUndefined()
     server.answer = gone
@@ -303,7 +309,7 @@ describe('absence', () => {
     expect(await Promise.all([first, third])).toEqual([undefined, undefined])
   })
 
-  test('a key that may not ask for the bucket asks for the object instead', async () => {
+  test('a key that may not ask for the bucket asks for the object instead (S5, S7, I27)', async () => {
     server.answer = byMethod({ 'HEAD /main/k': gone, 'HEAD /main/': reply(403, named), GET: refuse(404, 'NoSuchKey') })
     expect(await provider.head('k', signal)).toBeUndefined()
     server.answer = byMethod({
@@ -314,12 +320,12 @@ describe('absence', () => {
     expect(await errorOf(provider.head('k', signal))).toMatchObject({ reason: 'BUCKET' })
   })
 
-  test('a bucket that cannot be asked for proves nothing', async () => {
+  test('a bucket that cannot be asked for proves nothing (S7, I27)', async () => {
     server.answer = byMethod({ 'HEAD /main/k': gone, 'HEAD /main/': reply(503, named) })
     expect(await errorOf(provider.head('k', signal))).toMatchObject({ code: 'UNAVAILABLE', reason: 'SERVER' })
   })
 
-  test('a 403 is never absence, and is explained by what GET says', async () => {
+  test('a 403 is never absence, and is explained by what GET says (S5, I27)', async () => {
     for (const [code, reason] of [
       ['AccessDenied', 'FORBIDDEN'],
       ['InvalidAccessKeyId', 'CREDENTIALS'],
@@ -335,7 +341,7 @@ describe('absence', () => {
     expect(String(await errorOf(provider.head('k', signal)))).toContain('eu-west-3')
   })
 
-  test('GET says itself whether it is the key or the bucket', async () => {
+  test('GET says itself whether it is the key or the bucket (S7, I27)', async () => {
     server.answer = refuse(404, 'NoSuchKey')
     expect(await provider.get(whole('k'), signal)).toBeUndefined()
     server.answer = refuse(404, 'NoSuchBucket')
@@ -392,7 +398,7 @@ describe('no answer', () => {
     })
   })
 
-  test('credentials that cannot be had', async () => {
+  test('credentials that cannot be had (S5)', async () => {
     const failing = s3({
       bucket: 'main',
       endpoint: server.endpoint,

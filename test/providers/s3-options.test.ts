@@ -154,7 +154,7 @@ describe('a provider', () => {
     expect(at({ client: new S3({ region: 'x' }) })).toEqual(['s3:photos', 's3://s3.amazonaws.com/photos'])
   })
 
-  test('of Amazon needs not ask what it can; any other knows nothing before it has', async () => {
+  test('of Amazon needs not ask what it can; any other knows nothing before it has (S14)', async () => {
     const amazon = s3({ bucket, region: 'us-east-1', credentials: secrets })
     expect(amazon.capabilities).toMatchObject({
       createIfAbsent: true,
@@ -182,7 +182,7 @@ describe('a provider', () => {
     expect(given.capabilities.createIfAbsent).toBe(false)
   })
 
-  test('believes what was remembered only if it was an answer to the questions of today', async () => {
+  test('believes what was remembered only if it was an answer to the questions of today (S14)', async () => {
     const server = await startRecorder(listing([]))
     const amazon = s3({ bucket, region: 'us-east-1', credentials: secrets }).capabilities
     const provider = s3({ bucket, endpoint: server.endpoint, credentials: secrets })
@@ -193,7 +193,7 @@ describe('a provider', () => {
     await server[Symbol.asyncDispose]()
   })
 
-  test('of Backblaze never sees a checksum header', async () => {
+  test('of Backblaze never sees a checksum header (S15)', async () => {
     const server = await startRecorder(reply(400, {}))
     const provider = s3({
       bucket,

@@ -157,7 +157,7 @@ test.each([
   expect(count('UploadPart', seen)).toBe(5)
 })
 
-test('an upload of one empty part is remembered, and can be dropped', async () => {
+test('an upload of one empty part is remembered, and can be dropped (S21)', async () => {
   const key = newKey()
   await cloud.fault({ match: { operation: 'UploadPart', key }, times: 1, fault: { kind: 'status', status: 503 } })
   const memo = remember()
@@ -172,7 +172,7 @@ test('an upload of one empty part is remembered, and can be dropped', async () =
   expect(await operations()).toEqual(['AbortMultipartUpload'])
 })
 
-test('an upload that the service has forgotten is begun again, once', async () => {
+test('an upload that the service has forgotten is begun again, once (S3, S17, I29)', async () => {
   const key = newKey()
   await cloud.fault({
     match: { operation: 'UploadPart', key },
@@ -197,7 +197,7 @@ test('an upload that the service has forgotten is begun again, once', async () =
 })
 
 describe('the end of an upload', () => {
-  test('whose answer is lost is not known, and is found done when asked again (N6, I15)', async () => {
+  test('whose answer is lost is not known, and is found done when asked again (S3, N6, I15)', async () => {
     const key = newKey()
     await cloud.fault({
       match: { operation: 'CompleteMultipartUpload', key },
@@ -214,7 +214,7 @@ describe('the end of an upload', () => {
     expect(count('UploadPart', await operations())).toBe(0)
   })
 
-  test('that is forgotten, and was not ours, is begun again', async () => {
+  test('that is forgotten, and was not ours, is begun again (S3, I15)', async () => {
     const key = newKey()
     const memo = remember()
     await cloud.fault({
@@ -231,7 +231,7 @@ describe('the end of an upload', () => {
   })
 
   test.each(['InternalError', 'SlowDown', 'ServiceUnavailable'])(
-    'that is a 200 with %s in it is no success',
+    'that is a 200 with %s in it is no success (S2)',
     async code => {
       const key = newKey()
       await cloud.fault({
@@ -248,7 +248,7 @@ describe('the end of an upload', () => {
     },
   )
 
-  test('that is not of S3 is not believed (N12)', async () => {
+  test('that is not of S3 is not believed (S2, N12)', async () => {
     const key = newKey()
     await cloud.fault({ match: { operation: 'CompleteMultipartUpload', key }, times: 1, fault: { kind: 'html' } })
     expect(await errorOf(provider.put(putOf(key, bytes), signal))).toMatchObject({
@@ -257,7 +257,7 @@ describe('the end of an upload', () => {
     })
   })
 
-  test('under a condition that does not hold leaves nothing behind', async () => {
+  test('under a condition that does not hold leaves nothing behind (S13, S21)', async () => {
     const key = newKey()
     const { token } = await provider.put(putOf(key, 'there'), signal)
     const memo = remember()
@@ -272,7 +272,7 @@ describe('the end of an upload', () => {
     expect(await errorOf(provider.put(gone, signal))).toMatchObject({ code: 'PRECONDITION' })
   })
 
-  test('is looked before where the service does not hold conditions there, and is no success over another object', async () => {
+  test('is looked before where the service does not hold conditions there, and is no success over another object (S13, S14)', async () => {
     const other = open()
     const quirks = { ...provider.capabilities.quirks, 'parts-condition': 'none' }
     await other.learn({ ...provider.capabilities, quirks }, signal)
@@ -287,7 +287,7 @@ describe('the end of an upload', () => {
   })
 })
 
-test('a part that arrives damaged is refused by the service, and said to be worth another try', async () => {
+test('a part that arrives damaged is refused by the service, and said to be worth another try (S4)', async () => {
   const key = newKey()
   await cloud.fault({
     match: { operation: 'UploadPart', key },
@@ -305,7 +305,7 @@ test('a part that arrives damaged is refused by the service, and said to be wort
   expect(await provider.head(key, signal)).toMatchObject({ size })
 })
 
-test('a body that changed since its parts were sent never becomes an object', async () => {
+test('a body that changed since its parts were sent never becomes an object (S4, I7)', async () => {
   const key = newKey()
   await cloud.fault({
     match: { operation: 'CompleteMultipartUpload', key },
@@ -328,7 +328,7 @@ test('a body that changed since its parts were sent never becomes an object', as
   expect(await provider.head(key, signal)).toBeUndefined()
 })
 
-test('abandoning what is no state of ours is no error', async () => {
+test('abandoning what is no state of ours is no error (S21)', async () => {
   for (const state of ['', 'x', '{}', '{"format":2}']) await provider.abandon('k', state, signal)
 })
 

@@ -315,7 +315,7 @@ describe('a listing', () => {
     ],
     ['with a name that is not encoded', listing(['100%'])],
   ]
-  test.each(wrong)('%s is an error', async (_what, answer, request) => {
+  test.each(wrong)('%s is an error (S20)', async (_what, answer, request) => {
     server.answer = answer
     expect(await errorOf(list(request))).toMatchObject({ code: 'UNAVAILABLE', reason: 'PROTOCOL' })
   })
@@ -326,7 +326,7 @@ describe('a listing', () => {
     ['of something else', reply(200, { ...named, 'content-type': 'application/xml' }, '<LocationConstraint/>')],
     ['that is empty', reply(200, named, '')],
   ]
-  test.each(none)('%s is none', async (_what, answer) => {
+  test.each(none)('%s is none (S20, N12, I14)', async (_what, answer) => {
     server.answer = answer
     expect(await errorOf(list())).toMatchObject({ code: 'UNAVAILABLE', reason: 'NOT_PROVIDER' })
   })

@@ -16,7 +16,7 @@ describe('on Ceph', { skip: !hasRgw(), meta: { reason: 'Ceph is not installed he
   testPlain(() => rgw)
 
   // What makes it worth testing against: it speaks S3, and not Amazon's.
-  test('it is found out what it can', async () => {
+  test('it is found out what it can (S14, S15)', async () => {
     expect(await openS3(rgw).learn(undefined, AbortSignal.timeout(20_000))).toEqual({
       createIfAbsent: true,
       replaceIf: true,

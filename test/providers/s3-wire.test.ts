@@ -119,7 +119,7 @@ describe.each(ways)('with %s', (_name, open) => {
     plain(seen?.headers)
   })
 
-  test('one call is one request, whatever is answered', async () => {
+  test('one call is one request, whatever is answered (S1, I29)', async () => {
     const provider = await open()
     const failures = [
       refuse(503, 'SlowDown'),
@@ -144,7 +144,7 @@ describe.each(ways)('with %s', (_name, open) => {
     }
   })
 
-  test('a 200 that does not come from S3 is not believed (N12)', async () => {
+  test('a 200 that does not come from S3 is not believed (S2, N12)', async () => {
     const provider = await open()
     const html = '<html><body>Please log in to the hotel network</body></html>'
     const portals = [
@@ -171,7 +171,7 @@ describe.each(ways)('with %s', (_name, open) => {
     expect(await errorOf(all(provider.list(everything, signal)))).toMatchObject({ reason: 'NOT_PROVIDER' })
   })
 
-  test('redirects are not followed: what is signed for here goes nowhere else (N12, I46)', async () => {
+  test('redirects are not followed: what is signed for here goes nowhere else (S9, N12, X4, I46)', async () => {
     const other = await startRecorder(reply(200, ofObject))
     const provider = await open()
     try {
@@ -327,7 +327,7 @@ test("the user's client is as it was", async () => {
   }
 })
 
-test('before it has learned, an unknown service gets no checksum that it may stumble over', async () => {
+test('before it has learned, an unknown service gets no checksum that it may stumble over (S15)', async () => {
   const provider = s3({ bucket: 'main', endpoint: server.endpoint, credentials: secrets })
   await provider.put(putOf('k', 'hello', { metadata: { holdfast_meta: 'abc' } }), signal)
   server.answer = reply(200, { ...ofObject, 'content-length': '5' })

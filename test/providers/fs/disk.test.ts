@@ -151,7 +151,7 @@ test('a listing folds without going into what it folds', async () => {
   await expect(whole).rejects.toMatchObject({ code: 'CHECKSUM', reason: 'MISMATCH' })
 })
 
-test('a symbolic link below the root is refused, wherever it leads (I44, X6)', async () => {
+test('a symbolic link below the root is refused, wherever it leads (F5, I44, X6)', async () => {
   const [root, outside] = [await newRoot(), await newRoot()]
   const provider = fs({ root })
   await put(fs({ root: outside }), 'secret', 'not yours')
@@ -194,7 +194,7 @@ test('a root may itself be a link, and its directory may be moved away and back'
   expect(await text(fs({ root: other }), 'c/d')).toBe('y')
 })
 
-test('a root that is no directory is a missing bucket', async () => {
+test('a root that is no directory is a missing bucket (F2, I14)', async () => {
   const path = join(await newRoot(), 'file')
   await writeFile(path, '')
   const provider = fs({ root: path })
@@ -208,7 +208,7 @@ test('a root that is no directory is a missing bucket', async () => {
   }
 })
 
-test('a damaged file is never read as if it were whole, is seen as another object, and can be replaced', async () => {
+test('a damaged file is never read as if it were whole, is seen as another object, and can be replaced (F1, I7, I24)', async () => {
   const root = await newRoot()
   const provider = fs({ root })
   const path = join(root, 'k!f')
@@ -261,7 +261,7 @@ test('what is no file in the place of one keeps nobody waiting', async () => {
   expect(await collect(provider.list(everything, signal))).toEqual([])
 })
 
-test('drafts that a crash left are removed a day later, and no sooner', async () => {
+test('drafts that a crash left are removed a day later, and no sooner (F1, I16)', async () => {
   const root = await newRoot()
   await put(fs({ root }), 'a', 'x')
   const [old, young] = [join(root, '!drafts', '0'.repeat(32)), join(root, '!drafts', '1'.repeat(32))]
@@ -272,7 +272,7 @@ test('drafts that a crash left are removed a day later, and no sooner', async ()
   await expect.poll(() => readdir(join(root, '!drafts'))).toEqual(['1'.repeat(32)])
 })
 
-test('what the system says is told as ours', async () => {
+test('what the system says is told as ours (F1)', async () => {
   const provider = fs({ root: await newRoot() })
   const of = (code: string) => provider.classify(Object.assign(new Error(code), { code, syscall: 'write' }))
   expect(of('ENOSPC')).toMatchObject({ code: 'NO_SPACE', retryable: true })
@@ -345,7 +345,7 @@ test("directories made and pruned by several processes at once get in nobody's w
   }
 })
 
-test('a killed writer leaves whole objects, all that it had acknowledged, and no lock', async () => {
+test('a killed writer leaves whole objects, all that it had acknowledged, and no lock (F1, I1, I3)', async () => {
   const root = await newRoot()
   const acknowledged: string[] = []
   for (let round = 0; round < 4; round++) {
@@ -381,7 +381,7 @@ function mounted(...args: readonly string[]): boolean {
   return true
 }
 
-test('a full disk refuses the put, keeps what was there, and takes more when there is room again', async context => {
+test('a full disk refuses the put, keeps what was there, and takes more when there is room again (F1, D6, I3)', async context => {
   const root = await newRoot()
   if (!mounted('-t', 'tmpfs', '-o', 'size=3m', 'tmpfs', root))
     return context.skip('no right to mount a small file system')
@@ -399,7 +399,7 @@ test('a full disk refuses the put, keeps what was there, and takes more when the
   await put(provider, 'second', content(1_000_000))
 })
 
-test('a mount that is made read-only refuses writes as a whole, and still reads', async context => {
+test('a mount that is made read-only refuses writes as a whole, and still reads (F1)', async context => {
   const root = await newRoot()
   if (!mounted('-t', 'tmpfs', '-o', 'size=3m', 'tmpfs', root))
     return context.skip('no right to mount a small file system')
@@ -415,7 +415,7 @@ test('a mount that is made read-only refuses writes as a whole, and still reads'
   expect(await text(provider, 'a')).toBe('x')
 })
 
-test('after a power cut everything acknowledged is there, whole', async context => {
+test('after a power cut everything acknowledged is there, whole (F1, F6, I1)', async context => {
   const [image, crashed, root, after] = await Promise.all(
     ['image', 'crashed', 'root', 'after'].map(async name => join(await newRoot(), name)),
   )

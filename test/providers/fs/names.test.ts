@@ -20,7 +20,7 @@ const segments = oneof(
   string({ unit: 'binary', maxLength: 40 }).map(text => text.toWellFormed().replaceAll('/', '')),
 )
 
-test(`names come back as the segments they stand for (seed ${seed})`, () => {
+test(`names come back as the segments they stand for (seed ${seed}; F3, I35)`, () => {
   assert(
     property(segments, segment => {
       const decoded = decodeSegment(encodeSegment(segment))
@@ -30,7 +30,7 @@ test(`names come back as the segments they stand for (seed ${seed})`, () => {
   )
 })
 
-test(`names are safe everywhere, and differ where a file system folds case or normalises (seed ${seed})`, () => {
+test(`names are safe everywhere, and differ where a file system folds case or normalises (seed ${seed}; F3, I35)`, () => {
   assert(
     property(uniqueArray(segments, { minLength: 2, maxLength: 20 }), all => {
       const names = all.map(segment => fileOf(segment).file)
