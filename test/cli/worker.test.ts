@@ -12,7 +12,7 @@ function app(here: Place, run: 'here' | 'external') {
   return openHoldfast({ directory: join(here.path, 'store'), primary, secondary, holdMs: 0, replication: { run } })
 }
 
-test('an app leaves replication to a worker; one that is killed is followed by the next, and nothing is lost', async () => {
+test('an app leaves replication to a worker; one that is killed is followed by the next, and nothing is lost (P3, P9)', async () => {
   await using here = await place()
   await using store = await app(here, 'external')
   const first = here.start('worker --objects')

@@ -224,7 +224,7 @@ describe('what is no body is refused before anything is read', () => {
   }
 })
 
-describe('streams whose bytes are gone, or somebody else’s, are refused before anything is read', () => {
+describe('streams whose bytes are gone, or somebody else’s, are refused before anything is read (P15)', () => {
   const refused = (body: unknown): ReturnType<typeof refusalOf> => refusalOf(() => readBody(body))
   const web = (): ReadableStream => new Response('hello').body ?? new ReadableStream()
 
@@ -341,7 +341,7 @@ describe('bodies that yield anything but bytes', () => {
   })
 })
 
-describe('bodies that fail', () => {
+describe('bodies that fail (P15)', () => {
   async function* failing(error: unknown): AsyncGenerator<Uint8Array> {
     yield encode('hello')
     throw error
@@ -447,7 +447,7 @@ describe('sizes', () => {
   })
 })
 
-describe('letting go', () => {
+describe('letting go (P15, P16)', () => {
   /** A body of each kind that never yields a second chunk, and whether it was let go of. */
   const hanging: Record<string, () => { body: unknown; letGo: () => boolean }> = {
     'a Node stream': () => {

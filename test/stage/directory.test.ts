@@ -90,7 +90,7 @@ describe('a directory that is refused', () => {
     await expect(open(`${await scratch()}/${'x'.repeat(300)}`)).rejects.toMatchObject({ code: 'INVALID', rule: 'path' })
   })
 
-  test('is a symbolic link, however it is spelled (I43)', async () => {
+  test('is a symbolic link, however it is spelled (D9, I43)', async () => {
     const root = await scratch()
     await mkdir(join(root, 'real'), { mode: 0o700 })
     await symlink(join(root, 'real'), join(root, 'link'))
@@ -143,7 +143,7 @@ describe('a directory that is refused', () => {
     await expect(open(path, 'durable', disk)).rejects.toMatchObject({ code: 'INVALID', rule: 'owner' })
   })
 
-  test('is one on memory, network and user-space file systems, before anything is made there', async () => {
+  test('is one on memory, network and user-space file systems, before anything is made there (D12)', async () => {
     const root = await scratch()
     const types = [0x01021994, 0x858458f6, 0x6969, 0x517b, 0xfe534d42, 0xff534d42, 0x65735546, 0x00c36400, 0x01021997]
     for (const type of types) {
@@ -156,7 +156,7 @@ describe('a directory that is refused', () => {
     expect(ephemeral).toMatchObject({ ephemeral: true, created: true, warnings: [] })
   })
 
-  test('is one on a real tmpfs', async context => {
+  test('is one on a real tmpfs (D12)', async context => {
     const memory = '/dev/shm'
     const type = await statfs(memory).then(
       found => found.type,
@@ -176,13 +176,13 @@ describe('a directory that is refused', () => {
     }
   })
 
-  test('is not one on an overlay: it is taken with a warning', async () => {
+  test('is not one on an overlay: it is taken with a warning (D12)', async () => {
     const directory = await open(join(await scratch(), 'stage'), 'durable', onType(0x794c7630))
     expect(directory.warnings).toHaveLength(1)
     expect(directory.warnings[0]).toMatch(/overlay.*container.*volume/)
   })
 
-  test('is one that cannot sync directories, unless it is ephemeral', async () => {
+  test('is one that cannot sync directories, unless it is ephemeral (D3)', async () => {
     const root = await scratch()
     const disk = { ...nodeDisk, syncDirectory: () => Promise.reject(systemError('EINVAL', 'fsync')) }
     await expect(open(join(root, 'durable'), 'durable', disk)).rejects.toMatchObject({
@@ -195,7 +195,7 @@ describe('a directory that is refused', () => {
     expect(directory.created).toBe(true)
   })
 
-  test('is one where this process may not write', async () => {
+  test('is one where this process may not write (D8, D9)', async () => {
     for (const code of ['EACCES', 'EROFS', 'EPERM']) {
       const path = join(await scratch(), 'stage')
       await open(path)
@@ -208,7 +208,7 @@ describe('a directory that is refused', () => {
     }
   })
 
-  test('is one with a tree on another file system, or with a link for a tree', async () => {
+  test('is one with a tree on another file system, or with a link for a tree (D9, D14)', async () => {
     const path = join(await scratch(), 'stage')
     await open(path)
     const disk: Disk = {
@@ -226,7 +226,7 @@ describe('a directory that is refused', () => {
 })
 
 describe('a directory that is not what it was', () => {
-  test('has bodies or a journal but no identity: nothing is pending there only in appearance (I14, I20)', async () => {
+  test('has bodies or a journal but no identity: nothing is pending there only in appearance (D9, I14, I20)', async () => {
     const path = join(await scratch(), 'stage')
     await open(path)
     await writeFile(join(path, 'bodies', 'a'.repeat(32)), 'the only copy')
@@ -238,7 +238,7 @@ describe('a directory that is not what it was', () => {
     expect(await readdir(path)).not.toContain('holdfast.json')
   })
 
-  test('has an identity but no bodies/', async () => {
+  test('has an identity but no bodies/ (D9, I14)', async () => {
     const path = join(await scratch(), 'stage')
     await open(path)
     await rm(join(path, 'bodies'), { recursive: true })
@@ -304,7 +304,7 @@ describe('opening on a disk that fails', () => {
     }
   })
 
-  test('a full disk still opens, with a warning: it must be drained', async () => {
+  test('a full disk still opens, with a warning: it must be drained (D6, I31)', async () => {
     const path = join(await scratch(), 'stage')
     const { identity } = await open(path)
     await rm(join(path, 'reserve'))

@@ -90,7 +90,7 @@ async function recover(seed: number, life: Life): Promise<readonly string[]> {
 }
 
 describe('a power cut', () => {
-  test('at any call takes nothing that was published, and the directory opens again (I1, I3, I5, I6)', {
+  test('at any call takes nothing that was published, and the directory opens again (D1, I1, I3, I5, I6)', {
     timeout: 120_000,
   }, async () => {
     const seed = Number(process.env['SEED'] ?? Date.now() % 1_000_000)

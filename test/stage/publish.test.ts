@@ -186,7 +186,7 @@ describe('a disk that fails', () => {
     expect(await readdir(scene.path)).not.toContain('poisoned')
   })
 
-  test('ends the opening at any other failure: nothing is tried again, nothing is accepted any more (I2, I4)', async () => {
+  test('ends the opening at any other failure: nothing is tried again, nothing is accepted any more (D2, D3, D8, D14, I2, I4)', async () => {
     const cases = [
       ['create', 'drafts', 'EIO'],
       ['create', 'drafts', 'EROFS'],
@@ -242,7 +242,7 @@ describe('a disk that fails', () => {
     }
   })
 
-  test('rejects all who share the sync that failed, and those who wait for the next without another (I4)', async () => {
+  test('rejects all who share the sync that failed, and those who wait for the next without another (D3, I4)', async () => {
     const scene = await openScene()
     let syncs = 0
     const held = Promise.withResolvers<undefined>()
@@ -303,7 +303,7 @@ describe('a disk that fails', () => {
     expect(await readdir(scene.path)).not.toContain('poisoned')
   })
 
-  test('acknowledges nothing that is not there, whichever call fails, once or from then on (I2, I3, I31)', {
+  test('acknowledges nothing that is not there, whichever call fails, once or from then on (D2, D3, D6, I2, I3, I31)', {
     timeout: 120_000,
   }, async () => {
     const scene = await openScene()

@@ -106,7 +106,7 @@ describe('a process that is killed', () => {
 })
 
 describe('a power cut on ext4', () => {
-  test('takes nothing that was acknowledged (I1, I5)', { timeout: 120_000 }, async context => {
+  test('takes nothing that was acknowledged (D1, I1, I5)', { timeout: 120_000 }, async context => {
     const root = await scratch()
     const image = join(root, 'disk.img')
     await writeFile(image, '')

@@ -25,7 +25,7 @@ const hour = 3_600_000
 const minute = 60_000
 
 describe('drafts that are left behind', () => {
-  test('all go when this process has the directory alone, but for its own (I20)', async () => {
+  test('all go when this process has the directory alone, but for its own (D19, I20)', async () => {
     const mine = await openScene()
     const dead = await openScene({ path: mine.path })
     await dead.stage.receive(chunksOf(bytes(20_000)))
@@ -38,7 +38,7 @@ describe('drafts that are left behind', () => {
     expect((await draft.publish()).in).toBe('file')
   })
 
-  test('go among other processes only after an hour without a write, seen by two clocks', async () => {
+  test('go among other processes only after an hour without a write, seen by two clocks (D19, P12, I20, I41)', async () => {
     const clock = handClock()
     const mine = await openScene({ clock })
     const other = await openScene({ path: mine.path })
@@ -142,7 +142,7 @@ describe('what is in the trees', () => {
 })
 
 describe('the reserve', () => {
-  test('is given up on a full disk and taken back, whole, when there is room (I31)', async () => {
+  test('is given up on a full disk and taken back, whole, when there is room (D6, I31)', async () => {
     const scene = await openScene()
     const reserve = join(scene.path, 'reserve')
     await scene.stage.releaseReserve()

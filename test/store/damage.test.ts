@@ -9,7 +9,7 @@ import { memory } from '../../src/providers/memory.ts'
 import { nodeDisk } from '../../src/stage/disk.ts'
 import { eventually, testDirectory } from '../support/store.ts'
 
-test('a body that was damaged on local disk is not copied, uploaded or served as if it were right (I7, I2)', async () => {
+test('a body that was damaged on local disk is not copied, uploaded or served as if it were right (D10, I7, I2)', async () => {
   await using directory = await testDirectory()
   const providers = [memory({ name: 'a' }), memory({ name: 'b' })] as const
   const external = await directory.open(providers, { replication: { run: 'external' } })
@@ -35,7 +35,7 @@ test('a body that was damaged on local disk is not copied, uploaded or served as
   await again.drain({ until: 'verified' })
 })
 
-test('a damaged name of a body in the journal leads nowhere, and holds up nothing else (I7)', async () => {
+test('a damaged name of a body in the journal leads nowhere, and holds up nothing else (D10, I7)', async () => {
   await using directory = await testDirectory({ orphans: 'allowed' })
   const providers = [memory({ name: 'a' }), memory({ name: 'b' })] as const
   const external = await directory.open(providers, { replication: { run: 'external' } })

@@ -55,7 +55,7 @@ describe('a process that never calls close', () => {
       expect({ lines, stderr, code }).toEqual({ lines: [...said, 'exit 0'], stderr: '', code: 0 })
     })
 
-  test('loses nothing by that: the next one has it all (I1)', async () => {
+  test('loses nothing by that: the next one has it all (P4, I1)', async () => {
     await using directory = await testDirectory({ orphans: 'allowed' })
     await run(['work', directory.path, await closedPort()])
     const store = await directory.open([memory({ name: 'a' }), memory({ name: 'b' })], {

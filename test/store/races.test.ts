@@ -127,7 +127,7 @@ test('an object written past Holdfast whose bytes are not what its provider atte
   expect(lost).not.toContain(true)
 })
 
-test('a put that waited while the wall clock was turned back asks for delete markers all the same (I13, I41)', async () => {
+test('a put that waited while the wall clock was turned back asks for delete markers all the same (P12, I13, I41)', async () => {
   await using mine = await testDirectory()
   await using theirs = await testDirectory()
   const [a, b] = [memory({ name: 'a' }), memory({ name: 'b' })]

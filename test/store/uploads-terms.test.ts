@@ -223,7 +223,7 @@ test('an upload that nobody added to for uploads.idleMs is dropped, one that gro
   await store.close()
 })
 
-test('a wall clock that jumps drops no upload: only time that passes does', async () => {
+test('a wall clock that jumps drops no upload: only time that passes does (P12, I41)', async () => {
   await using directory = await testDirectory()
   const [primary, secondary] = pair()
   await (await directory.open([primary, secondary])).close()

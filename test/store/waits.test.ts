@@ -74,7 +74,7 @@ test('a conditional write that is not decided when the store closes says only wh
   expect(await sent).toMatchObject({ code: 'CLOSED', outcome: 'unknown' })
 })
 
-test('whoever waits hears that the thread of the journal ended, and that what was accepted is accepted (J8)', async () => {
+test('whoever waits hears that the thread of the journal ended, and that what was accepted is accepted (P10, J8)', async () => {
   await using directory = await testDirectory()
   const { faults, a, b } = pair()
   const store = await directory.open([a, b])
