@@ -1,0 +1,3 @@
+import { everyNth } from './every.ts'
+
+everyNth('goes on')
