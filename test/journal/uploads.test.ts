@@ -2,12 +2,12 @@ import { randomBytes } from 'node:crypto'
 import { chmodSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import Database from 'better-sqlite3'
-import { expect, test } from 'vitest'
+import { describe, expect, test } from 'vitest'
 import { digestsOf } from '../../src/core/digest.ts'
 import type { Journal, NewWrite } from '../../src/journal/contract.ts'
 import type { BodyPart, NewPart, UploadedPart } from '../../src/journal/upload-contract.ts'
 import { fileLock } from '../../src/journal/locks.ts'
-import { evidence, type Scene, scene, write } from './scene.ts'
+import { engines, evidence, type Scene, scene, write } from './scene.ts'
 import { makeFormat1 } from './format-1.ts'
 
 const uploadId = () => randomBytes(16).toString('hex')
@@ -58,182 +58,198 @@ const unused = async (journal: Journal, files: readonly string[]) => {
   return orphans
 }
 
-test('an upload and its parts are seen by every process, in order, and survive', async () => {
-  await using at = await scene()
-  const [one, two] = [await at.journal(), await at.journal()]
-  const id = await begin(one, 'k')
-  const third = await add(at, two, id, 3)
-  const first = await add(at, one, id, 1)
-  expect(two.upload(id)).toMatchObject({
-    key: 'k',
-    attributes: { contentType: 'video/mp4', metadata: { a: 'b' } },
-    features: { s3: { ACL: 'private' } },
-    checksum: { algorithm: 'CRC32', type: 'COMPOSITE' },
-    damaged: false,
-  })
-  await two.close()
-  await one.close()
-  const journal = await at.journal()
-  expect(named(journal.uploadedParts(id))).toEqual([
-    [1, first.file],
-    [3, third.file],
-  ])
-  expect(journal.uploadedParts(id)[0]).toMatchObject({ damaged: false, checksum: { algorithm: 'CRC32' } })
-  expect(journal.counts().groups).toMatchObject([{ state: 'upload', writes: 2, bytes: 200 }])
-  expect(await unused(journal, [first.file, third.file])).toEqual([])
-})
-
-test('a part that replaces another takes its place, and its file is trash', async () => {
-  await using at = await scene()
-  const journal = await at.journal()
-  const id = await begin(journal, 'k')
-  const old = await add(at, journal, id, 1)
-  const now = await add(at, journal, id, 1)
-  expect(named(journal.uploadedParts(id))).toEqual([[1, now.file]])
-  const lease = await journal.lease()
-  expect(lease?.trash(10)).toEqual([{ file: old.file, to: 'unlink' }])
-  expect(journal.counts().groups).toMatchObject([{ writes: 1, bytes: 100 }])
-})
-
-test('a part is refused where there is no upload, no file, or no room, and nothing changes', async () => {
-  await using at = await scene()
-  const journal = await at.journal()
-  const id = await begin(journal, 'k')
-  const absent = { code: 'INVALID', field: 'upload', rule: 'absent', outcome: 'rejected' }
-  const stray = published(at, uploadId(), 1)
-  await expect(journal.addPart(stray)).rejects.toMatchObject(absent)
-  const gone = { ...published(at, id, 1), file: 'f'.repeat(32) }
-  await expect(journal.addPart(gone)).rejects.toMatchObject({ code: 'CORRUPT', field: 'directory', rule: 'body' })
-  const large = published(at, id, 1, 1_001)
-  await expect(journal.addPart(large)).rejects.toMatchObject({ code: 'NO_SPACE', field: 'maxStageBytes' })
-  expect(journal.uploadedParts(id)).toEqual([])
-  expect(journal.counts().groups).toEqual([])
-  await collectAll(at, journal)
-})
-
-test('completing makes a write of the parts that are named, in one step, and the others are trash', async () => {
-  await using at = await scene()
-  const journal = await at.journal()
-  const id = await begin(journal, 'k')
-  const [first, second, third] = [
-    await add(at, journal, id, 1),
-    await add(at, journal, id, 2),
-    await add(at, journal, id, 3),
-  ] as const
-  // The stage is full: what is in it already needs no room.
-  const { seq } = await journal.completeUpload(id, ofParts(at, 'k', [first, third], { maxStageBytes: 1 }))
-  expect(journal.upload(id)).toBeUndefined()
-  expect(journal.uploadedParts(id)).toEqual([])
-  expect(journal.view('k').open).toMatchObject({
-    seq,
-    size: 200,
-    damaged: false,
-    keepsLayout: true,
-    body: { in: 'parts', parts: [first, third] },
-  })
-  expect(journal.counts()).toMatchObject({ accepted: 1, groups: [{ state: 'open', writes: 1, bytes: 200 }] })
-  const lease = await journal.lease()
-  expect(lease?.trash(10)).toEqual([{ file: second.file, to: 'unlink' }])
-  await lease?.end()
-  expect(await unused(journal, [first.file, third.file])).toEqual([])
-  const absent = { field: 'upload', rule: 'absent' }
-  await expect(journal.completeUpload(id, ofParts(at, 'k', [first]))).rejects.toMatchObject(absent)
-  await expect(journal.addPart(published(at, id, 4))).rejects.toMatchObject(absent)
-  expect(await journal.dropUpload(id)).toBe(false)
-  expect(journal.counts().accepted).toBe(1)
-  await collectAll(at, journal)
-})
-
 /** Removes what a test left lying about, as the collector would. */
 async function collectAll(at: Scene, journal: Journal): Promise<void> {
   await unused(journal, readdirSync(join(at.path, 'bodies')))
 }
 
-test('completing with a part that was uploaded anew is refused, and nothing changes', async () => {
-  await using at = await scene()
-  const journal = await at.journal()
-  const id = await begin(journal, 'k')
-  const old = await add(at, journal, id, 1)
-  const second = await add(at, journal, id, 2)
-  const stale = ofParts(at, 'k', [old, second])
-  await add(at, journal, id, 1)
-  await expect(journal.completeUpload(id, stale)).rejects.toMatchObject({ field: 'upload', rule: 'changed' })
-  expect(journal.uploadedParts(id)).toHaveLength(2)
-  expect(journal.view('k').open).toBeUndefined()
-  expect(journal.counts()).toMatchObject({ accepted: 0, groups: [{ state: 'upload', writes: 2 }] })
-})
+function formatIn(path: string): number {
+  const database = new Database(path, { readonly: true })
+  const format = database.pragma('user_version', { simple: true }) as number
+  database.close()
+  return format
+}
 
-test('a conditional one that is refused or withdrawn gives the upload back as it was; one that is kept ends it', async () => {
-  await using at = await scene()
-  const journal = await at.journal()
-  const lease = await journal.lease()
-  if (lease === undefined) throw new Error('nobody else has it')
-  const id = await begin(journal, 'k')
-  const parts = [await add(at, journal, id, 1), await add(at, journal, id, 2)]
-  const spare = await add(at, journal, id, 3)
-  const before = named(journal.uploadedParts(id))
-  const tentative = () => journal.completeUpload(id, ofParts(at, 'k', parts, { condition: 'absent' }))
+function schemaOf(path: string): readonly unknown[] {
+  const database = new Database(path, { readonly: true })
+  const schema = database.prepare('SELECT type, name, sql FROM sqlite_master ORDER BY type, name').all()
+  database.close()
+  return schema
+}
 
-  const one = await tentative()
-  expect(journal.upload(id)).toBeUndefined()
-  expect(await journal.dropUpload(id)).toBe(false)
-  expect(await lease.dropUploads(Date.now() + 1_000_000)).toEqual([])
-  expect(journal.write(one.seq)).toMatchObject({ state: 'tentative', damaged: false, body: { in: 'parts', parts } })
-  expect(await journal.withdraw(one.seq)).toBe(true)
-  expect(named(journal.uploadedParts(id))).toEqual(before)
+describe.each(engines)('uploads in parts, in %s', engine => {
+  test('an upload and its parts are seen by every process, in order, and survive', async () => {
+    await using at = await scene(engine)
+    const [one, two] = [await at.journal(), await at.journal()]
+    const id = await begin(one, 'k')
+    const third = await add(at, two, id, 3)
+    const first = await add(at, one, id, 1)
+    expect(two.upload(id)).toMatchObject({
+      key: 'k',
+      attributes: { contentType: 'video/mp4', metadata: { a: 'b' } },
+      features: { s3: { ACL: 'private' } },
+      checksum: { algorithm: 'CRC32', type: 'COMPOSITE' },
+      damaged: false,
+    })
+    await two.close()
+    await one.close()
+    const journal = await at.journal()
+    expect(named(journal.uploadedParts(id))).toEqual([
+      [1, first.file],
+      [3, third.file],
+    ])
+    expect(journal.uploadedParts(id)[0]).toMatchObject({ damaged: false, checksum: { algorithm: 'CRC32' } })
+    expect(journal.counts().groups).toMatchObject([{ state: 'upload', writes: 2, bytes: 200 }])
+    expect(await unused(journal, [first.file, third.file])).toEqual([])
+  })
 
-  const two = await tentative()
-  await lease.sending(two.seq, 1)
-  const refusal = { code: 'PRECONDITION' as const, message: 'it is there', outcome: 'rejected' as const }
-  await lease.decide(two.seq, { kept: false, refusal })
-  expect(journal.write(two.seq)).toMatchObject({ state: 'refused', size: 0, damaged: false, body: { in: 'none' } })
-  expect(named(journal.uploadedParts(id))).toEqual(before)
-  expect(lease.trash(10)).toEqual([])
+  test('a part that replaces another takes its place, and its file is trash', async () => {
+    await using at = await scene(engine)
+    const journal = await at.journal()
+    const id = await begin(journal, 'k')
+    const old = await add(at, journal, id, 1)
+    const now = await add(at, journal, id, 1)
+    expect(named(journal.uploadedParts(id))).toEqual([[1, now.file]])
+    const lease = await journal.lease()
+    expect(lease?.trash(10)).toEqual([{ file: old.file, to: 'unlink' }])
+    expect(journal.counts().groups).toMatchObject([{ writes: 1, bytes: 100 }])
+  })
 
-  const three = await tentative()
-  await lease.sending(three.seq, 1)
-  await lease.decide(three.seq, { kept: true, provider: 1, evidence: evidence() })
-  expect(journal.view('k').open).toMatchObject({ seq: three.seq, body: { in: 'parts', parts } })
-  expect(journal.upload(id)).toBeUndefined()
-  expect(lease.trash(10)).toEqual([{ file: spare.file, to: 'unlink' }])
-})
+  test('a part is refused where there is no upload, no file, or no room, and nothing changes', async () => {
+    await using at = await scene(engine)
+    const journal = await at.journal()
+    const id = await begin(journal, 'k')
+    const absent = { code: 'INVALID', field: 'upload', rule: 'absent', outcome: 'rejected' }
+    const stray = published(at, uploadId(), 1)
+    await expect(journal.addPart(stray)).rejects.toMatchObject(absent)
+    const gone = { ...published(at, id, 1), file: 'f'.repeat(32) }
+    await expect(journal.addPart(gone)).rejects.toMatchObject({ code: 'CORRUPT', field: 'directory', rule: 'body' })
+    const large = published(at, id, 1, 1_001)
+    await expect(journal.addPart(large)).rejects.toMatchObject({ code: 'NO_SPACE', field: 'maxStageBytes' })
+    expect(journal.uploadedParts(id)).toEqual([])
+    expect(journal.counts().groups).toEqual([])
+    await collectAll(at, journal)
+  })
 
-test('a write in parts that is released or superseded lists all its files as trash, and is never cached', async () => {
-  await using at = await scene()
-  const journal = await at.journal()
-  const lease = await journal.lease()
-  const files: string[] = []
-  for (const key of ['released', 'superseded']) {
-    const id = await begin(journal, key)
+  test('completing makes a write of the parts that are named, in one step, and the others are trash', async () => {
+    await using at = await scene(engine)
+    const journal = await at.journal()
+    const id = await begin(journal, 'k')
+    const [first, second, third] = [
+      await add(at, journal, id, 1),
+      await add(at, journal, id, 2),
+      await add(at, journal, id, 3),
+    ] as const
+    // The stage is full: what is in it already needs no room.
+    const { seq } = await journal.completeUpload(id, ofParts(at, 'k', [first, third], { maxStageBytes: 1 }))
+    expect(journal.upload(id)).toBeUndefined()
+    expect(journal.uploadedParts(id)).toEqual([])
+    expect(journal.view('k').open).toMatchObject({
+      seq,
+      size: 200,
+      damaged: false,
+      keepsLayout: true,
+      body: { in: 'parts', parts: [first, third] },
+    })
+    expect(journal.counts()).toMatchObject({ accepted: 1, groups: [{ state: 'open', writes: 1, bytes: 200 }] })
+    const lease = await journal.lease()
+    expect(lease?.trash(10)).toEqual([{ file: second.file, to: 'unlink' }])
+    await lease?.end()
+    expect(await unused(journal, [first.file, third.file])).toEqual([])
+    const absent = { field: 'upload', rule: 'absent' }
+    await expect(journal.completeUpload(id, ofParts(at, 'k', [first]))).rejects.toMatchObject(absent)
+    await expect(journal.addPart(published(at, id, 4))).rejects.toMatchObject(absent)
+    expect(await journal.dropUpload(id)).toBe(false)
+    expect(journal.counts().accepted).toBe(1)
+    await collectAll(at, journal)
+  })
+
+  test('completing with a part that was uploaded anew is refused, and nothing changes', async () => {
+    await using at = await scene(engine)
+    const journal = await at.journal()
+    const id = await begin(journal, 'k')
+    const old = await add(at, journal, id, 1)
+    const second = await add(at, journal, id, 2)
+    const stale = ofParts(at, 'k', [old, second])
+    await add(at, journal, id, 1)
+    await expect(journal.completeUpload(id, stale)).rejects.toMatchObject({ field: 'upload', rule: 'changed' })
+    expect(journal.uploadedParts(id)).toHaveLength(2)
+    expect(journal.view('k').open).toBeUndefined()
+    expect(journal.counts()).toMatchObject({ accepted: 0, groups: [{ state: 'upload', writes: 2 }] })
+  })
+
+  test('a conditional one that is refused or withdrawn gives the upload back as it was; one that is kept ends it', async () => {
+    await using at = await scene(engine)
+    const journal = await at.journal()
+    const lease = await journal.lease()
+    if (lease === undefined) throw new Error('nobody else has it')
+    const id = await begin(journal, 'k')
     const parts = [await add(at, journal, id, 1), await add(at, journal, id, 2)]
-    files.push(...parts.map(({ file }) => file))
-    const { seq } = await journal.completeUpload(id, ofParts(at, key, parts))
-    if (key === 'superseded') await journal.accept(write(key))
-    for (const provider of [1, 2]) {
-      await lease?.stored(seq, provider, evidence())
-      await lease?.verified(seq, provider)
-    }
-    await lease?.release([{ seq, cache: true }])
-  }
-  expect(journal.view('released').cached).toBeUndefined()
-  expect(lease?.trash(10).map(({ file, to }) => `${file} ${to}`)).toEqual(
-    files.toSorted().map(file => `${file} unlink`),
-  )
-})
+    const spare = await add(at, journal, id, 3)
+    const before = named(journal.uploadedParts(id))
+    const tentative = () => journal.completeUpload(id, ofParts(at, 'k', parts, { condition: 'absent' }))
 
-test('uploads that nobody added to are dropped, those in use are not', async () => {
-  await using at = await scene()
-  const journal = await at.journal()
-  const now = Date.now()
-  const idle = await begin(journal, 'idle', now - 1_000)
-  const used = await begin(journal, 'used', now - 1_000)
-  const part = await add(at, journal, used, 1)
-  const lease = await journal.lease()
-  expect(await lease?.dropUploads(now - 500)).toEqual([idle])
-  expect(journal.uploads('').map(({ key }) => key)).toEqual(['used'])
-  expect(await lease?.dropUploads(now + 10_000)).toEqual([used])
-  expect(lease?.trash(10)).toEqual([{ file: part.file, to: 'unlink' }])
-  expect(journal.counts().groups).toEqual([])
+    const one = await tentative()
+    expect(journal.upload(id)).toBeUndefined()
+    expect(await journal.dropUpload(id)).toBe(false)
+    expect(await lease.dropUploads(Date.now() + 1_000_000)).toEqual([])
+    expect(journal.write(one.seq)).toMatchObject({ state: 'tentative', damaged: false, body: { in: 'parts', parts } })
+    expect(await journal.withdraw(one.seq)).toBe(true)
+    expect(named(journal.uploadedParts(id))).toEqual(before)
+
+    const two = await tentative()
+    await lease.sending(two.seq, 1)
+    const refusal = { code: 'PRECONDITION' as const, message: 'it is there', outcome: 'rejected' as const }
+    await lease.decide(two.seq, { kept: false, refusal })
+    expect(journal.write(two.seq)).toMatchObject({ state: 'refused', size: 0, damaged: false, body: { in: 'none' } })
+    expect(named(journal.uploadedParts(id))).toEqual(before)
+    expect(lease.trash(10)).toEqual([])
+
+    const three = await tentative()
+    await lease.sending(three.seq, 1)
+    await lease.decide(three.seq, { kept: true, provider: 1, evidence: evidence() })
+    expect(journal.view('k').open).toMatchObject({ seq: three.seq, body: { in: 'parts', parts } })
+    expect(journal.upload(id)).toBeUndefined()
+    expect(lease.trash(10)).toEqual([{ file: spare.file, to: 'unlink' }])
+  })
+
+  test('a write in parts that is released or superseded lists all its files as trash, and is never cached', async () => {
+    await using at = await scene(engine)
+    const journal = await at.journal()
+    const lease = await journal.lease()
+    const files: string[] = []
+    for (const key of ['released', 'superseded']) {
+      const id = await begin(journal, key)
+      const parts = [await add(at, journal, id, 1), await add(at, journal, id, 2)]
+      files.push(...parts.map(({ file }) => file))
+      const { seq } = await journal.completeUpload(id, ofParts(at, key, parts))
+      if (key === 'superseded') await journal.accept(write(key))
+      for (const provider of [1, 2]) {
+        await lease?.stored(seq, provider, evidence())
+        await lease?.verified(seq, provider)
+      }
+      await lease?.release([{ seq, cache: true }])
+    }
+    expect(journal.view('released').cached).toBeUndefined()
+    expect(lease?.trash(10).map(({ file, to }) => `${file} ${to}`)).toEqual(
+      files.toSorted().map(file => `${file} unlink`),
+    )
+  })
+
+  test('uploads that nobody added to are dropped, those in use are not', async () => {
+    await using at = await scene(engine)
+    const journal = await at.journal()
+    const now = Date.now()
+    const idle = await begin(journal, 'idle', now - 1_000)
+    const used = await begin(journal, 'used', now - 1_000)
+    const part = await add(at, journal, used, 1)
+    const lease = await journal.lease()
+    expect(await lease?.dropUploads(now - 500)).toEqual([idle])
+    expect(journal.uploads('').map(({ key }) => key)).toEqual(['used'])
+    expect(await lease?.dropUploads(now + 10_000)).toEqual([used])
+    expect(lease?.trash(10)).toEqual([{ file: part.file, to: 'unlink' }])
+    expect(journal.counts().groups).toEqual([])
+  })
 })
 
 test('flipped bits in the rows of uploads and parts are known (I7)', async () => {
@@ -303,17 +319,3 @@ test('a journal of format 1 is taken over as it is, in one step, once no older v
   expect(journal.view('k').open).toMatchObject({ damaged: false })
   expect(schemaOf(journalPath)).toEqual(schema)
 }, 20_000)
-
-function formatIn(path: string): number {
-  const database = new Database(path, { readonly: true })
-  const format = database.pragma('user_version', { simple: true }) as number
-  database.close()
-  return format
-}
-
-function schemaOf(path: string): readonly unknown[] {
-  const database = new Database(path, { readonly: true })
-  const schema = database.prepare('SELECT type, name, sql FROM sqlite_master ORDER BY type, name').all()
-  database.close()
-  return schema
-}
