@@ -18,7 +18,7 @@ export type ErrorCode =
  * - about one request, worth another try: `NETWORK`, `TIMEOUT`, `THROTTLED`, `SERVER`, `NOT_PROVIDER` (an answer without the
  *   service's own headers: a proxy, a captive portal), `PROTOCOL` (an answer that makes no sense), `UPLOAD_GONE` (start the upload again)
  * - about the whole provider, blocks it until it answers again: `CREDENTIALS`, `ACCOUNT`, `BUCKET` (gone), `REGION` (wrong region or
- *   endpoint), `IDENTITY` (another bucket under the old name), `TLS`
+ *   endpoint), `IDENTITY` (another bucket under the old name), `TLS`, `CLOCK` with DENIED (a request that is signed by a wrong clock)
  * - about one object, blocks its replica: `FORBIDDEN` (403 that a canary must explain), `RETENTION`, `KMS`, `REFUSED` (a 400 for good),
  *   `CLOCK`, `CONFLICT`, `TOO_OLD`, `MISMATCH`, `LOCAL_CORRUPT`, `NOT_CONFIGURED`
  * - about the call: `CONDITION` (a precondition did not hold), `RANGE`, `DIGEST` (the service found other bytes than announced)

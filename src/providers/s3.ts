@@ -6,6 +6,7 @@ import { bucketCheck } from './s3/bucket.ts'
 import type { Sdk, Target } from './s3/call.ts'
 import { classify } from './s3/classify.ts'
 import { placeOf } from './s3/client.ts'
+import { renewalOf } from './s3/credentials.ts'
 import { deleteObject } from './s3/delete.ts'
 import { amazon, cautious, type Dialect } from './s3/dialect.ts'
 import { directReads, directWhilePlain } from './s3/direct.ts'
@@ -47,7 +48,8 @@ export function s3(options: S3Options): Provider {
     options.client === undefined
       ? directReads(client)
       : directWhilePlain(client, changed => plainWatch(sdk, client, changed))
-  const target: Target = { sdk, client, bucket, errors, direct, dialect: () => dialect }
+  const credentials = renewalOf(client)
+  const target: Target = { sdk, client, bucket, errors, credentials, direct, dialect: () => dialect }
   const check = bucketCheck(target)
   const head = (key: string, signal: AbortSignal): ReturnType<Provider['head']> =>
     headObject(target, check, key, signal)

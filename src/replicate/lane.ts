@@ -85,7 +85,7 @@ export function openLane(deps: LaneDeps): Lane {
     if (signal.aborted) return
     try {
       const { capabilities } = noteRemembered()
-      const admission = await admit(provider, { identity, capabilities }, random, signal)
+      const admission = await admit(provider, { identity, capabilities }, { clock, random }, signal)
       identity = admission.identity
       if (admission.serverTime !== undefined) target.skew.offsetMs = admission.serverTime - clock.now()
       await lease.learnt(id, { identity: admission.identity, capabilities: admission.capabilities })
@@ -106,7 +106,7 @@ export function openLane(deps: LaneDeps): Lane {
         reason: fault.reason ?? 'SERVER',
         message: fault.message,
       })
-      await pause(Math.max(waitBeforeProbe(probes++, random), fault.retryAfterMs ?? 0))
+      await pause(waitBeforeProbe(probes++, random, fault.retryAfterMs))
     }
   }
 

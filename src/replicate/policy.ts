@@ -29,12 +29,14 @@ export function reactionTo(error: HoldfastError): Reaction {
     case 'IDENTITY':
     case 'TLS':
       return 'block-provider'
+    case 'CLOCK':
+      // Of the service, it is about every request; of our own, about the stamp of one write.
+      return error.code === 'DENIED' ? 'block-provider' : 'block-replica'
     case 'FORBIDDEN':
       return 'ask-canary'
     case 'RETENTION':
     case 'KMS':
     case 'REFUSED':
-    case 'CLOCK':
     case 'CONFLICT':
     case 'TOO_OLD':
     case 'MISMATCH':
@@ -82,10 +84,10 @@ export function waitBefore(attempt: number, random: Random, retryAfterMs: number
 const firstProbeMs = 2_000
 const longestProbeMs = 300_000
 
-/** How long until a blocked provider is probed again: half of a doubling span, and up to all of it. */
-export function waitBeforeProbe(probes: number, random: Random): number {
+/** How long until a blocked provider is probed again: half of a doubling span, and up to all of it; and, within reason, no less than the service asked for. */
+export function waitBeforeProbe(probes: number, random: Random, retryAfterMs = 0): number {
   const span = Math.min(longestProbeMs, firstProbeMs * 2 ** Math.min(probes, 16))
-  return span / 2 + (random.number() * span) / 2
+  return Math.max(span / 2 + (random.number() * span) / 2, Math.min(retryAfterMs, longestRetryAfterMs))
 }
 
 /** Reasons that a person, or time, may have settled since: tried again when a process takes over the directory, and every hour. */

@@ -60,27 +60,33 @@ export async function sending<T>(
   signal: AbortSignal,
   send: (body: HttpRequestBody) => Promise<T>,
 ): Promise<T> {
-  const bytes = exactly(source, start, end, key, errors, signal)
-  if (end - start <= smallBytes) return await send(await gathered(bytes, end - start))
+  const bytes = (): AsyncIterable<Uint8Array> => exactly(source, start, end, key, errors, signal)
+  if (end - start <= smallBytes) return await send(await gathered(bytes(), end - start))
   let broken: { readonly error: unknown } | undefined
+  let body: Readable | undefined
   async function* watched(): AsyncIterable<Uint8Array> {
     try {
-      yield* bytes
+      yield* bytes()
     } catch (error) {
       broken = { error }
       throw error
     }
   }
-  const body = Readable.from(watched(), { objectMode: false, highWaterMark: 262_144 })
-  // Errors are looked after here, also when the client has let go of the stream.
-  body.on('error', () => {})
+  /** From the first byte each time: where a token is not taken as it is, the client sends the request once more with another one. */
+  function begin(): Readable {
+    body?.destroy()
+    body = Readable.from(watched(), { objectMode: false, highWaterMark: 262_144 })
+    // Errors are looked after here, also when the client has let go of the stream.
+    body.on('error', () => {})
+    return body
+  }
   try {
-    return await send(body)
+    return await send(begin)
   } catch (error) {
     signal.throwIfAborted()
     throw broken === undefined ? error : broken.error
   } finally {
-    body.destroy()
+    body?.destroy()
   }
 }
 

@@ -31,7 +31,8 @@ export async function askDirect(
   asking: Asking,
   signal: AbortSignal,
 ): Promise<Direct | undefined> {
-  const { direct, client, errors } = target
+  const { direct, client, errors, credentials } = target
+  if (credentials.isDue) return undefined
   const making = direct.request(method, key, asking.headers ?? {})
   if (making === undefined) return undefined
   signal.throwIfAborted()
@@ -59,6 +60,7 @@ export async function askDirect(
     inner.abort(over)
     const refused = judge(errors, error, asking, seen)
     if (refused.error.reason === 'CLOCK') direct.forget()
+    if (seen !== undefined && refused.error.reason === 'CREDENTIALS') credentials.refused()
     return { refused }
   }
 }

@@ -8,6 +8,7 @@ import type {
 import { unlessAborted } from '../../core/abort.ts'
 import type { ErrorMaker } from '../errors.ts'
 import { hasRequestId, judge, notProvider, protocolError, type Purpose, type Seen, type Verdict } from './classify.ts'
+import type { Renewal } from './credentials.ts'
 import type { Dialect } from './dialect.ts'
 import type { Direct, SignedRequest } from './direct.ts'
 
@@ -19,6 +20,7 @@ export interface Target {
   readonly client: S3Client
   readonly bucket: string
   readonly errors: ErrorMaker
+  readonly credentials: Renewal
   /** Reads past the SDK's middleware, where the client is one whose middleware is known. */
   readonly direct: Direct
   /** What is known of it at this moment. */
@@ -77,7 +79,8 @@ export async function ask<Input extends ServiceInputTypes, Output extends Servic
   signal: AbortSignal,
 ): Promise<Answer<Output> | Refusal> {
   signal.throwIfAborted()
-  const { errors, client } = target
+  const { errors, client, credentials } = target
+  if (credentials.isDue) await unlessAborted(credentials.renew(), signal)
   // One of our own: the SDK does not always take its listener off a signal again.
   const inner = new AbortController()
   const seen: Watched = {}
@@ -102,7 +105,9 @@ export async function ask<Input extends ServiceInputTypes, Output extends Servic
     signal.throwIfAborted()
     inner.abort(over)
     if (seen.isTooLong === true) return refusal(protocolError(errors, asking, 'got an answer without end'))
-    return { refused: judge(errors, error, asking, seen.answer) }
+    const refused = judge(errors, error, asking, seen.answer)
+    if (seen.answer !== undefined && refused.error.reason === 'CREDENTIALS') credentials.refused()
+    return { refused }
   }
 
   /** What is left of the request, or of the answer, is of no use. Does nothing where both are at their end. */

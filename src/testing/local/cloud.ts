@@ -96,6 +96,8 @@ export type Fault =
   | { readonly kind: 'redirect'; readonly status: 301 | 302 | 307 | 308; readonly location: string }
   /** Listings without entries, from a bucket that has some. */
   | { readonly kind: 'empty-list' }
+  /** S3: does the request as if it had come without these headers, by lower-case name: a service that takes conditions or digests and heeds none. */
+  | { readonly kind: 'ignore-headers'; readonly names: readonly string[] }
 
 /** One request that a local cloud was asked. */
 export interface SeenRequest {

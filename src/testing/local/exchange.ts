@@ -88,6 +88,7 @@ async function treat(exchange: Exchange, { fault, healed }: Treatment, signal: A
     case 'drip':
     case 'corrupt':
     case 'empty-list':
+    case 'ignore-headers':
       break
     default:
       fault satisfies never
@@ -106,6 +107,7 @@ async function handle(exchange: Exchange, body: RequestBody): Promise<Answer> {
     name,
     receivedAt,
     emptyList: treatment?.fault.kind === 'empty-list',
+    unheeded: treatment?.fault.kind === 'ignore-headers' ? treatment.fault.names : [],
     body,
   }
   try {

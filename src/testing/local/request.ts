@@ -14,6 +14,8 @@ export interface LocalRequest {
   readonly receivedAt: number
   /** A listing shall come out empty. */
   readonly emptyList: boolean
+  /** Headers, by lower-case name, that count for the signature and for nothing else. */
+  readonly unheeded: readonly string[]
   readonly body: RequestBody
 }
 

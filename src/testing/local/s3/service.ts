@@ -96,7 +96,7 @@ export function s3Service(state: State, credentials: LocalCredentials): Protocol
       if (route.malformed) throw new Refusal('InvalidURI', { URI: route.path })
       if (route.operation === 'Preflight') return preflight(request)
       const signed = check(request, route)
-      const call: Call = { request, route, signed, state }
+      const call: Call = { request: heeded(request), route, signed, state }
       const operation = operations[route.operation]
       if (operation !== undefined) return await operation(call)
       if (route.bucket !== undefined) bucketOf(call)
@@ -153,6 +153,13 @@ export function s3Service(state: State, credentials: LocalCredentials): Protocol
     },
     close: () => state.store.close(),
   }
+}
+
+function heeded(request: LocalRequest): LocalRequest {
+  if (request.unheeded.length === 0) return request
+  const headers = { ...request.headers }
+  for (const name of request.unheeded) delete headers[name]
+  return { ...request, headers }
 }
 
 /** Any origin may do anything: who may is told by the signature. */
