@@ -6,6 +6,8 @@ export interface Clock {
   monotonic(): number
   /** Does not keep the process alive. */
   sleep(ms: number, signal?: AbortSignal): Promise<void>
+  /** Keeps the process alive until the answer is called: somebody waits. Only the machine's own clock can. */
+  stayAlive?(): () => void
 }
 
 /** Chance, from outside. */

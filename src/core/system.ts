@@ -28,6 +28,10 @@ export const systemClock: Clock = {
       ).unref()
       signal?.addEventListener('abort', abort, { once: true })
     }),
+  stayAlive() {
+    const timer = setInterval(() => {}, longestTimerMs)
+    return () => clearInterval(timer)
+  },
 }
 
 export const systemRandom: Random = {

@@ -28,7 +28,7 @@ export interface WaitingDeps {
 export function waitingFor({ journal, clock, closing, failure }: WaitingDeps): Waiting {
   const waiters = new Set<() => void>()
   let stopListening: (() => void) | undefined
-  let alive: NodeJS.Timeout | undefined
+  let leave: (() => void) | undefined
   let isPausing = false
 
   const askAll = () => {
@@ -44,18 +44,34 @@ export function waitingFor({ journal, clock, closing, failure }: WaitingDeps): W
     }
     clock.sleep(pauseMs).then(resume, resume)
   }
+  /** Asks again and again while somebody waits, and keeps the process alive for so long. */
+  const stay = () => {
+    const stop = new AbortController()
+    const asking = async () => {
+      for (;;) {
+        await clock.sleep(atLeastEveryMs, stop.signal)
+        askAll()
+      }
+    }
+    asking().catch(() => {})
+    const go = clock.stayAlive?.()
+    return () => {
+      stop.abort()
+      go?.()
+    }
+  }
   const add = (ask: () => void) => {
     waiters.add(ask)
     stopListening ??= journal.onChange(changed)
-    alive ??= setInterval(askAll, atLeastEveryMs)
+    leave ??= stay()
   }
   const remove = (ask: () => void) => {
     waiters.delete(ask)
     if (waiters.size > 0) return
     stopListening?.()
     stopListening = undefined
-    clearInterval(alive)
-    alive = undefined
+    leave?.()
+    leave = undefined
   }
 
   return {

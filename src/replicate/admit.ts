@@ -2,9 +2,12 @@ import { digestsOf } from '../core/digest.ts'
 import { HoldfastError } from '../core/errors.ts'
 import { identityAt } from '../core/identity.ts'
 import { identityKey } from '../core/key.ts'
-import type { Random } from '../core/ports.ts'
+import type { Clock, Random } from '../core/ports.ts'
 import { type Capabilities, noMemo, type Provider, type PutCondition } from '../core/provider.ts'
 import { bytesSource } from '../core/source.ts'
+
+/** So long after an identity was written, of several that met an empty bucket at once all have written theirs. */
+const lastOneMs = 3_000
 
 /** What must be known of a bucket before the first write to it. */
 export interface Admission {
@@ -22,7 +25,7 @@ export interface Admission {
 export async function admit(
   provider: Provider,
   remembered: { readonly identity: string | undefined; readonly capabilities: Capabilities | undefined },
-  random: Random,
+  { clock, random }: { readonly clock: Clock; readonly random: Random },
   signal: AbortSignal,
 ): Promise<Admission> {
   const found = await readIdentity(provider, signal)
@@ -35,7 +38,8 @@ export async function admit(
   if (remembered.identity !== undefined)
     throw replaced(provider, `lost its identity marker ${identityKey}: it was emptied, or made anew`)
   const capabilities = await provider.learn(remembered.capabilities, signal)
-  return { ...(await writeIdentity(provider, capabilities, random, signal)), capabilities }
+  const written = await writeIdentity(provider, capabilities, { clock, random }, signal)
+  return { ...written, capabilities }
 }
 
 /** Which bucket this is, by its own word; `undefined` where nobody has marked it. Rejects with DENIED/IDENTITY where the mark is none. */
@@ -69,7 +73,12 @@ async function readIdentity(provider: Provider, signal: AbortSignal) {
   return { identity, serverTime }
 }
 
-async function writeIdentity(provider: Provider, capabilities: Capabilities, random: Random, signal: AbortSignal) {
+async function writeIdentity(
+  provider: Provider,
+  capabilities: Capabilities,
+  { clock, random }: { readonly clock: Clock; readonly random: Random },
+  signal: AbortSignal,
+) {
   const hex = random.hex(16)
   const identity = [hex.slice(0, 8), hex.slice(8, 12), hex.slice(12, 16), hex.slice(16, 20), hex.slice(20)].join('-')
   const bytes = Buffer.from(JSON.stringify({ format: 1, identity }), 'utf8')
@@ -90,6 +99,8 @@ async function writeIdentity(provider: Provider, capabilities: Capabilities, ran
     // Another directory was first, or an earlier try of ours got through after all: the bucket says which.
     if (!(error instanceof HoldfastError) || error.code !== 'PRECONDITION') throw error
   }
+  // Where nothing keeps the first one, the last one stays: whoever else saw the bucket empty has written by now.
+  if (!capabilities.createIfAbsent) await clock.sleep(lastOneMs, signal)
   const found = await readIdentity(provider, signal)
   if (found === undefined)
     throw new HoldfastError('UNAVAILABLE', `${provider.name} took the identity marker and does not have it`, {

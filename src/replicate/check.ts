@@ -58,7 +58,7 @@ export async function checkProvider(
   }
   const works =
     (await step('the bucket', async () => {
-      const { serverTime } = await admit(provider, remembered, random, signal)
+      const { serverTime } = await admit(provider, remembered, { clock, random }, signal)
       const lead = serverTime === undefined ? 0 : clock.now() - serverTime
       if (Math.abs(lead) > maxClockLeadMs)
         throw new HoldfastError(

@@ -43,7 +43,8 @@ export interface CloudOptions {
 }
 
 export function startCloud({ name, plan, scheduler, clock }: CloudOptions): Cloud {
-  const chance = () => scheduler.random.number()
+  const random = scheduler.randomOf(name)
+  const chance = () => random.number()
   const plain = memory({ name, clock })
   const service = plan.weakness.length === 0 ? plain : weak(plain, new Set(plan.weakness))
   const rules = rulesOf(chance, plan.lies)
@@ -94,7 +95,8 @@ export function startCloud({ name, plan, scheduler, clock }: CloudOptions): Clou
 
 /** Each request takes its time, and is nobody's any more once its process is dead. */
 function overTheNetwork(provider: Provider, process: Process, scheduler: Scheduler): Provider {
-  const chance = () => scheduler.random.number()
+  const random = scheduler.randomOf(`${process.name} ${provider.name}`)
+  const chance = () => random.number()
   async function call<T>(operation: string, key: string | undefined, run: () => Promise<T>): Promise<T> {
     if (!process.isAlive) return new Promise<never>(() => {})
     await process.wait(0.2 + chance() * 20)
@@ -162,7 +164,6 @@ function rulesOf(chance: () => number, lies: number): Readonly<Record<Mood, read
       rule(['put', 'delete', 'head', 'get'], 0.05, { kind: 'slow', ms: 3_000 }),
       rule(['get', 'put', 'list'], 0.04, { kind: 'cut', after: 10 }),
       rule('get', 0.02, { kind: 'corrupt', atByte: 3 }),
-      rule('put', 0.02, { kind: 'corrupt', atByte: 3 }),
       rule('get', 0.02, { kind: 'short', after: 5 }),
       rule('get', 0.02, { kind: 'drip', bytes: 4_096, ms: 200 }),
       ...(lies > 0 ? [rule(['put', 'delete'], lies, { kind: 'lie' }), rule('head', lies, { kind: 'absent' })] : []),

@@ -59,14 +59,15 @@ export interface MachineDisk {
   rot(): string | undefined
   names(tree: 'bodies' | 'drafts' | 'cache'): string[]
   /** A disk with the same on it; what was not synced is not. */
-  clone(scheduler: Scheduler): MachineDisk
+  clone(scheduler: Scheduler, name: string): MachineDisk
 }
 
 const sector = 512
 const emptyFile = new Uint8Array()
 
-export function machineDisk(scheduler: Scheduler, root: Folder = folder()): MachineDisk {
-  const chance = () => scheduler.random.number()
+export function machineDisk(scheduler: Scheduler, name: string, root: Folder = folder()): MachineDisk {
+  const random = scheduler.randomOf(name)
+  const chance = () => random.number()
   let tree = root
 
   /** `/m1.2/stage/bodies/x` is `stage/bodies/x` of this machine. */
@@ -110,6 +111,8 @@ export function machineDisk(scheduler: Scheduler, root: Folder = folder()): Mach
   }
 
   function forProcess(process: Process): Disk {
+    const time = scheduler.randomOf(`${name} ${process.name}`)
+    const delay = () => time.number()
     /** A call, on its way and back; between, at one moment, it happens. */
     async function call<T>(
       operation: string,
@@ -120,7 +123,7 @@ export function machineDisk(scheduler: Scheduler, root: Folder = folder()): Mach
     ): Promise<T> {
       if (!process.isAlive) return new Promise<never>(() => {})
       const isSync = operation.startsWith('sync')
-      await process.wait(isSync ? 0.2 + chance() * 8 : chance() * 0.3)
+      await process.wait(isSync ? 0.2 + delay() * 8 : delay() * 0.3)
       scheduler.note(`${process.name} ${operation} ${path.slice(path.indexOf('/', 1) + 1)}`)
       const { failing, unreadable, busy } = disk.faults
       if (busy > 0 && (operation === 'create' || operation === 'read') && chance() < busy)
@@ -131,7 +134,7 @@ export function machineDisk(scheduler: Scheduler, root: Folder = folder()): Mach
         throw systemError('EIO', path)
       }
       const result = run()
-      if (chance() < 0.5) await process.wait(chance() * 0.2)
+      if (delay() < 0.5) await process.wait(delay() * 0.2)
       return result
     }
 
@@ -299,7 +302,7 @@ export function machineDisk(scheduler: Scheduler, root: Folder = folder()): Mach
       const found = find(atTop(name))
       return found?.kind === 'directory' ? [...found.cached.keys()] : []
     },
-    clone: other => machineDisk(other, survivors(tree, () => 0.6, new Map()) as Folder),
+    clone: (other, called) => machineDisk(other, called, survivors(tree, () => 0.6, new Map()) as Folder),
   }
   return disk
 }

@@ -128,7 +128,7 @@ async function call(world: World, history: History, slot: Slot, store: Holdfast,
       const signal = signalOf(step.abortMs)
       const options = { ...more, ...(condition === undefined ? {} : { if: condition }), ...signal }
       await settle(world, slot, asked, () => {
-        if (as === 'upload') return inParts(store, key, Buffer.from(body), more)
+        if (as === 'upload') return inParts(store, key, Buffer.from(body), more, condition)
         const whole = as === 'bytes' ? body : pieces(Buffer.from(body), as === 'slow stream' ? slot : undefined)
         return store.put(key, whole, options)
       })
@@ -234,7 +234,13 @@ async function settle(
   }
 }
 
-async function inParts(store: Holdfast, key: string, body: Buffer, options: object): Promise<{ version: string }> {
+async function inParts(
+  store: Holdfast,
+  key: string,
+  body: Buffer,
+  options: object,
+  condition: Asked['condition'],
+): Promise<{ version: string }> {
   const { id } = await store.uploads.create(key, options)
   const half = Math.ceil(body.length / 2)
   const parts = [body.subarray(0, half), body.subarray(half)].filter(({ length }) => length > 0)
@@ -243,7 +249,7 @@ async function inParts(store: Holdfast, key: string, body: Buffer, options: obje
     const { etag } = await store.uploads.putPart(id, index + 1, part)
     listed.push({ number: index + 1, etag })
   }
-  return store.uploads.complete(id, listed)
+  return store.uploads.complete(id, listed, condition === undefined ? {} : { if: condition })
 }
 
 async function* pieces(body: Buffer, slow: Slot | undefined): AsyncIterable<Uint8Array> {

@@ -44,12 +44,15 @@ export interface MachineJournalOptions {
   readonly disk: MachineDisk
   /** The uuid in holdfast.json. */
   readonly directory: string
+  /** Something else than an answer was thrown. */
+  broken(error: unknown): void
 }
 
-export function machineJournal({ engine, scheduler, disk, directory }: MachineJournalOptions): MachineJournal {
+export function machineJournal({ engine, scheduler, disk, directory, broken }: MachineJournalOptions): MachineJournal {
   const bodies = { path: 'bodies', ...disk.bodies }
   const tables = engine === 'memory' ? inMemory(directory, bodies) : inSqlite(directory, bodies)
-  const chance = () => scheduler.random.number()
+  const random = scheduler.randomOf(`journal ${directory}`)
+  const chance = () => random.number()
   const members = new Set<Process>()
   const listeners = new Map<Process, () => void>()
   let alone: Process | undefined
@@ -82,6 +85,8 @@ export function machineJournal({ engine, scheduler, disk, directory }: MachineJo
   }
 
   function writerOf(process: Process, path: string, book: Book): Writer {
+    const time = scheduler.randomOf(`journal ${process.name}`)
+    const delay = () => time.number()
     let waiting: { readonly request: Request; answer(answer: Answer): void }[] = []
     let isRunning = false
     let isPoisoned = false
@@ -89,13 +94,13 @@ export function machineJournal({ engine, scheduler, disk, directory }: MachineJo
     async function run(): Promise<void> {
       isRunning = true
       while (waiting.length > 0) {
-        await process.wait(0.05 + chance() * 0.3)
+        await process.wait(0.05 + delay() * 0.3)
         const batch = waiting
         waiting = []
         // The fsync of the log.
-        await process.wait(0.2 + chance() * 4)
+        await process.wait(0.2 + delay() * 4)
         const answers = commit(batch.map(({ request }) => request))
-        await process.wait(0.02 + chance() * 0.2)
+        await process.wait(0.02 + delay() * 0.2)
         batch.forEach(({ answer }, index) => answer(answers[index] as Answer))
       }
       isRunning = false
@@ -169,13 +174,13 @@ export function machineJournal({ engine, scheduler, disk, directory }: MachineJo
         if (!process.isAlive) return new Promise<never>(() => {})
         const special = outside[op]
         if (special !== undefined) {
-          await process.wait(0.1 + chance())
+          await process.wait(0.1 + delay())
           return special()
         }
         const request: Request = { id: ++lastId, op, args: structuredClone(args) }
         const answer = await new Promise<Answer>(resolve => {
           waiting.push({ request, answer: resolve })
-          if (!isRunning) run().catch(error => scheduler.note(`journal thread: ${String(error)}`))
+          if (!isRunning) run().catch(broken)
         })
         if (answer.ok) return structuredClone(answer.value)
         throw rebuild(answer)

@@ -9,10 +9,12 @@ import { shrink } from './shrink.ts'
  * 1 at the first seed of which something is wrong, with what it was and the smallest part of it that is still wrong.
  */
 
-const usage = `npm run sim -- [--seeds N] [--from N] [--minutes N] [--jobs N]   many seeds: N of them (default 1000), or for so long
+const usage = `npm run sim -- [--seeds N] [--from N] [--minutes N] [--jobs N]   many seeds: N of them (default 1000), or for so long; the first with a fault ends it
+npm run sim -- … --all                                          … and none does: every seed with a fault is told
 npm run sim -- --seed N [--trace]                              one seed, twice: the trace is the same`
 
 interface Wish {
+  readonly goesOn: boolean
   readonly from: number
   readonly count: number
 }
@@ -39,12 +41,12 @@ function answerWishes(): void {
   })
 }
 
-async function runSeeds({ from, count }: Wish): Promise<Batch> {
+async function runSeeds({ from, count, goesOn }: Wish): Promise<Batch> {
   const outcomes: Outcome[] = []
   for (let seed = from; seed < from + count; seed++) {
     const outcome = await run(planOf(seed))
     outcomes.push(outcome)
-    if (outcome.faults.length > 0) break
+    if (outcome.faults.length > 0 && !goesOn) break
   }
   return { outcomes }
 }
@@ -56,14 +58,30 @@ async function main(): Promise<number> {
     if (!Number.isSafeInteger(value) || value < 0) throw new TypeError(`--${name} must be a whole number, got ${text}`)
     return value
   }
-  let asked: { seeds?: number; from?: number; seed?: number; minutes?: number; jobs?: number; trace: boolean }
+  let asked: {
+    seeds?: number
+    from?: number
+    seed?: number
+    minutes?: number
+    jobs?: number
+    trace: boolean
+    all: boolean
+  }
   try {
     const text = { type: 'string' } as const
     const { values } = parseArgs({
-      options: { seeds: text, from: text, seed: text, minutes: text, jobs: text, trace: { type: 'boolean' } },
+      options: {
+        seeds: text,
+        from: text,
+        seed: text,
+        minutes: text,
+        jobs: text,
+        trace: { type: 'boolean' },
+        all: { type: 'boolean' },
+      },
     })
-    const { trace = false, ...rest } = values
-    asked = { trace }
+    const { trace = false, all = false, ...rest } = values
+    asked = { trace, all }
     for (const [name, value] of Object.entries(rest)) {
       const number = whole(name, value)
       if (number !== undefined) asked[name as 'seeds'] = number
@@ -113,7 +131,15 @@ async function explain(seed: number): Promise<number> {
   return 1
 }
 
-async function many(from: number, seeds: number, minutes: number | undefined, jobs: number): Promise<number> {
+interface Many {
+  readonly from: number
+  readonly seeds: number
+  readonly minutes: number | undefined
+  readonly jobs: number
+  readonly goesOn: boolean
+}
+
+async function many({ from, seeds, minutes, jobs, goesOn }: Many): Promise<number> {
   const began = performance.now()
   const seconds = () => (performance.now() - began) / 1000
   const isOver = () => minutes !== undefined && seconds() > minutes * 60
@@ -126,8 +152,8 @@ async function many(from: number, seeds: number, minutes: number | undefined, jo
   async function work(): Promise<void> {
     const child = fork(process.argv[1] ?? '', [], { stdio: ['ignore', 'inherit', 'inherit', 'ipc'] })
     try {
-      while (next < end && wrong.length === 0 && !isOver()) {
-        const wish: Wish = { from: next, count: Math.min(batchSize, end - next) }
+      while (next < end && (wrong.length === 0 || goesOn) && !isOver()) {
+        const wish: Wish = { from: next, count: Math.min(batchSize, end - next), goesOn }
         next += wish.count
         const { outcomes } = await new Promise<Batch>((resolve, reject) => {
           child.once('message', resolve)
@@ -140,7 +166,9 @@ async function many(from: number, seeds: number, minutes: number | undefined, jo
           total.events += events
           total.elapsedMs += elapsedMs
           total.acked += acked
-          if (faults.length > 0) wrong.push(seed)
+          if (faults.length === 0) continue
+          wrong.push(seed)
+          console.log(`seed ${seed}: ${faults.join('\n  ')}`)
         }
         if (seconds() - told > 20) {
           told = seconds()
@@ -162,5 +190,6 @@ async function many(from: number, seeds: number, minutes: number | undefined, jo
     console.log('0 seeds with faults')
     return 0
   }
-  return explain(first)
+  if (goesOn) console.log(`${wrong.length} seeds with faults: ${wrong.toSorted((a, b) => a - b).join(' ')}`)
+  return goesOn ? 1 : explain(first)
 }

@@ -133,7 +133,9 @@ export function planOf(seed: number): Plan {
   some(2, 0.4, () => add({ what: 'power cut', machine: pick(machineCount), backMs: oneOf(10, 1_000, 30_000) }))
   some(2, 0.2, () => add({ what: 'restart', slot: pick(slots), backMs: oneOf(10, 5_000) }))
   some(2, 0.15, () => add({ what: 'stop', slot: pick(slots), ms: oneOf(100, 10_000, 90_000) }))
-  some(2, 0.1, () => add({ what: 'clock', machine: pick(machineCount), byMs: (number() * 2 - 1) * 120_000 }))
+  some(2, 0.1, () =>
+    add({ what: 'clock', machine: pick(machineCount), byMs: Math.round((number() * 2 - 1) * 120_000) }),
+  )
   some(2, 0.2, () =>
     add({
       what: 'disk',

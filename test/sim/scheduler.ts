@@ -1,3 +1,4 @@
+import { crc32c } from '../../src/core/digest.ts'
 import { seededRandom } from '../../src/testing/clock.ts'
 import type { Random } from '../../src/core/ports.ts'
 
@@ -17,7 +18,8 @@ interface Event {
  * does the same each time.
  */
 export interface Scheduler {
-  readonly random: Random
+  /** The same numbers each time for the same seed and name: what one part of a world draws changes nothing for the others. */
+  randomOf(name: string): Random
   /** Milliseconds since the world began. */
   readonly elapsed: number
   /** Runs later; the answer takes that back. */
@@ -102,7 +104,7 @@ export function scheduler({ seed, keepsTrace = false }: SchedulerOptions): Sched
   }
 
   return {
-    random,
+    randomOf: name => seededRandom(crc32c(Buffer.from(`${seed} ${name}`))),
     get elapsed() {
       return elapsed
     },

@@ -34,9 +34,9 @@ export async function shrink(plan: Plan): Promise<Shrunk> {
   return best
 }
 
-/** The invariants that it names: other numbers and keys are the same fault. */
+/** Other numbers and keys are the same fault. */
 function kindOf(fault: string): string {
-  return /\(I\d[^)]*\)/.exec(fault)?.[0] ?? fault.slice(0, 40)
+  return /\(I\d[^)]*\)/.exec(fault)?.[0] ?? fault.replaceAll(/[0-9a-f]{8,}|\d+/g, '').slice(0, 60)
 }
 
 const simplerWorlds: readonly ((plan: Plan) => Plan)[] = [

@@ -57,15 +57,18 @@ export async function openWorld(plan: Plan, keepsTrace = false): Promise<World> 
   const clouds = plan.providers.map((each, index) =>
     startCloud({ name: `p${index}`, plan: each, scheduler: events, clock: worldClock }),
   )
+  const broken = (error: unknown) => {
+    faults.push(`the journal threw ${error instanceof Error ? (error.stack ?? '') : String(error)}`)
+  }
   const template = plan.isNew ? undefined : await usedDirectory()
   const machines: Machine[] = []
   for (const [index, { skewMs }] of plan.machines.entries()) {
-    const disk = template?.disk.clone(events) ?? machineDisk(events)
+    const disk = template?.disk.clone(events, `disk ${index}`) ?? machineDisk(events, `disk ${index}`)
     const identity = template?.identity ?? ''
     machines.push({
       index,
       disk,
-      journal: machineJournal({ engine: plan.engine, scheduler: events, disk, directory: identity }),
+      journal: machineJournal({ engine: plan.engine, scheduler: events, disk, directory: identity, broken }),
       skewMs,
       slots: [],
       isSpoilt: false,
@@ -187,7 +190,7 @@ function usedDirectory(): Promise<UsedDirectory> {
   used ??= (async () => {
     const events = scheduler({ seed: 1 })
     const process = startProcess({ name: 'm.first', scheduler: events, skewMs: () => 0, seed: 1 })
-    const disk = machineDisk(events)
+    const disk = machineDisk(events, 'first')
     let identity: string | undefined
     openDirectory({
       path: '/first/stage',
