@@ -40,8 +40,7 @@ export function lookSettled(database: Database): LookSettled {
     'SELECT name FROM jobs WHERE substr(name, 1, length(@prefix)) = @prefix ORDER BY name',
   ).pluck()
 
-  const seqs = ({ after, limit, owed, provider, reason, key }: BlockedQuery): number[] => {
-    if (key !== undefined) return seqsOfKey.all(key, after)
+  const seqs = ({ after, limit, owed, provider, reason }: BlockedQuery): number[] => {
     const asked = { after, limit, provider: provider ?? null, reason: reason ?? null }
     return owed.length === 0 ? blockedSeqs.all(asked) : stuckSeqs.all({ ...asked, owed: maskOf(owed) })
   }
@@ -76,10 +75,20 @@ export function lookSettled(database: Database): LookSettled {
     }))
   }
 
+  /** Of one key there are few. */
+  const ofKey = (key: string, query: BlockedQuery): BlockedReplica[] =>
+    seqsOfKey
+      .all(key, query.after)
+      .map(seq => ofWrite(seq, query))
+      .filter(stuck => stuck.length > 0)
+      .slice(0, query.limit)
+      .flat()
+
   return {
     isOpen: key => openWith.get(key) === 1,
     isOpenFor: (key, provider) => openFor.get(key, bit(provider)) === 1,
-    blockedReplicas: query => seqs(query).flatMap(seq => ofWrite(seq, query)),
+    blockedReplicas: query =>
+      query.key === undefined ? seqs(query).flatMap(seq => ofWrite(seq, query)) : ofKey(query.key, query),
     abandoned: limit => abandoned.all(limit),
     job: name => job.get(name),
     jobs: prefix => jobs.all({ prefix }),

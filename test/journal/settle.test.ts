@@ -66,6 +66,24 @@ describe.each(engines)('what a person settles, in %s', engine => {
     expect(owed[0]?.isElsewhere).toBe(false)
   })
 
+  test('a page of what is blocked under one key has as many writes as were asked for', async () => {
+    await using at = await scene(engine)
+    const journal = await at.journal()
+    const lease = await leased(journal)
+    const first = await blocked(journal, lease, 'k', [1, 2])
+    const { version } = journal.write(first) ?? {}
+    const second = await blocked(journal, lease, 'k', [1], { condition: { version } })
+    const page = (after: number) => journal.blockedReplicas({ ...all, after, key: 'k', limit: 1 })
+    expect(page(0).map(({ seq, provider }) => [seq, provider])).toEqual([
+      [first, 1],
+      [first, 2],
+    ])
+    expect(page(first).map(({ seq }) => seq)).toEqual([second])
+    // One that waits for nobody is no write of the page.
+    await journal.retry({ key: 'k', provider: 2 })
+    expect(journal.blockedReplicas({ ...all, key: 'k', limit: 2 }).map(({ seq }) => seq)).toEqual([first, second])
+  })
+
   test('retry lets blocked replicas wait again; only a person confirms one that is too old', async () => {
     await using at = await scene(engine)
     const journal = await at.journal()
