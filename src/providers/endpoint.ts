@@ -7,7 +7,7 @@ export interface EndpointRules {
   readonly field: string
   /** Allows `http:` to another machine. */
   readonly allowInsecure: boolean
-  /** Allows addresses of the link: 169.254.0.0/16, fe80::/10, and the clouds' own metadata services. `undefined`: there is no such option. */
+  /** Allows addresses of the link: 169.254.0.0/16, fe80::/10, and the metadata services of the clouds elsewhere. `undefined`: there is no such option. */
   readonly allowLinkLocal: boolean | undefined
   /** `account`: at most the name of an account, as emulators of Azure want it. */
   readonly path: 'none' | 'account'
@@ -62,11 +62,33 @@ export function isLoopback(hostname: string): boolean {
   return host === '::1' || host === 'localhost' || host.endsWith('.localhost')
 }
 
-/** Also IPv4 written as IPv6, and Amazon's metadata service in its private IPv6 range. */
+/**
+ * Where clouds hand out credentials to whoever asks, and is not in a link-local range: Amazon (of machines, and of pods), Google, Alibaba,
+ * Azure's agent, Oracle.
+ */
+const metadataServices: ReadonlySet<string> = new Set([
+  'fd00:ec2::254',
+  'fd00:ec2::23',
+  'fd20:ce::254',
+  '100.100.100.200',
+  '168.63.129.16',
+  '192.0.0.192',
+])
+
 function isLinkLocal(address: string): boolean {
-  return (
-    isIP(address) !== 0 && /^169\.254\.|^::ffff:(169\.254\.|a9fe:)|^fe[89ab][0-9a-f]:|^fd00:ec2::254$/i.test(address)
-  )
+  const plain = plainAddress(address)
+  return isIP(plain) !== 0 && (/^169\.254\.|^fe[89ab][0-9a-f]:/i.test(plain) || metadataServices.has(plain))
+}
+
+/** IPv4 that is written as IPv6 (mapped, compatible, or for a NAT64) as what it is: `::ffff:a9fe:1` is 169.254.0.1. */
+function plainAddress(address: string): string {
+  const lower = address.toLowerCase()
+  const inside = /^(?:::ffff:|::|64:ff9b::)(?:(\d+\.\d+\.\d+\.\d+)|([0-9a-f]{1,4}):([0-9a-f]{1,4}))$/.exec(lower)
+  if (inside === null) return lower
+  const [, dotted, high = '', low = ''] = inside
+  if (dotted !== undefined) return dotted
+  const bytes = [high, low].flatMap(each => [Number.parseInt(each, 16) >> 8, Number.parseInt(each, 16) & 0xff])
+  return bytes.join('.')
 }
 
 /** Resolves as the system does, and refuses what resolves to the link: a name may lead there that was harmless when it was checked. */

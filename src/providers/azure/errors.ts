@@ -251,7 +251,8 @@ function refusalOf(error: unknown): Refusal | undefined {
     typeof response?.bodyAsText === 'string' ? response.bodyAsText : typeof message === 'string' ? message : ''
   const inBody = /<Code>([A-Za-z0-9]{1,80})<\/Code>/.exec(text)?.[1]
   const given = typeof code === 'string' && /^[A-Z][a-z0-9]\w{1,80}$/.test(code) ? code : undefined
-  const named = header('x-ms-error-code') ?? inBody ?? given ?? ''
+  const inHeader = /^[A-Za-z0-9]{1,80}$/.exec(header('x-ms-error-code') ?? '')?.[0]
+  const named = inHeader ?? inBody ?? given ?? ''
   return { status: statusCode, code: named, text, header, asked: reader(request?.headers) }
 }
 

@@ -11,7 +11,7 @@ import type { ListRequest, RemoteEntry } from '../../core/provider.ts'
 import { notProvider, protocolError, type Purpose } from './errors.ts'
 import { inByteOrder } from './order.ts'
 import { hexOf } from './object.ts'
-import { call, proven, type Target, tokenOf } from './target.ts'
+import { call, proven, type Target, timeIn, tokenOf } from './target.ts'
 
 const purpose: Purpose = { call: 'list', effect: 'none' }
 
@@ -40,6 +40,7 @@ export async function* listBlobs(
         `came out of order: ${JSON.stringify(name)} after ${JSON.stringify(last)}; has the account a hierarchical namespace?`,
       )
     }
+    if (!name.startsWith(prefix)) throw protocolError(target.errors, purpose, 'has a key outside of its prefix')
     last = name
     if (await isAfter(target, entry, startAfter, signal)) {
       yield entry
@@ -68,6 +69,7 @@ async function* itemsOf(target: Target, prefix: string, delimiter: string, signa
       readonly blobPrefixes?: readonly BlobPrefix[]
     }
     const items = [...blobItems.filter(isObject).map(objectItem), ...blobPrefixes.map(prefixItem)]
+    if (!items.every(isSound)) throw protocolError(target.errors, purpose, 'has an entry without name, size or date')
     items.sort((a, b) => (a.name < b.name ? -1 : a.name > b.name ? 1 : 0))
     for (const item of items) {
       // A prefix whose keys go over the end of a page comes with both.
@@ -83,6 +85,13 @@ function isObject({ deleted, snapshot }: BlobItem): boolean {
   return !deleted && (snapshot ?? '') === ''
 }
 
+/** The client reads names, numbers and dates, and looks at none of them. */
+function isSound({ name, entry }: Item): boolean {
+  if (typeof name !== 'string' || name === '') return false
+  if (entry.type === 'prefix') return true
+  return Number.isSafeInteger(entry.size) && entry.size >= 0 && timeIn(entry.modifiedAt) !== undefined
+}
+
 /** The MD5 may be one that a writer of blocks only claimed: nothing here tells, `head` does. */
 function objectItem({ name, properties, metadata }: BlobItem): Item {
   const { contentLength, contentMD5, etag, lastModified } = properties
@@ -92,7 +101,7 @@ function objectItem({ name, properties, metadata }: BlobItem): Item {
     entry: {
       type: 'object',
       key: name,
-      size: contentLength ?? 0,
+      size: contentLength ?? Number.NaN,
       modifiedAt: lastModified,
       etag: undefined,
       token: tokenOf(etag),

@@ -11,7 +11,10 @@ export function objectOf(
   size: number | undefined,
 ): RemoteObject {
   const { token, modifiedAt } = provenBlob(target, purpose, answer)
-  if (size === undefined) throw protocolError(target.errors, purpose, 'got an answer whose lengths make no sense')
+  const isSized = size !== undefined && Number.isSafeInteger(size) && size >= 0
+  if (!isSized || timeIn(modifiedAt) === undefined) {
+    throw protocolError(target.errors, purpose, 'got an answer whose lengths or date make no sense')
+  }
   return {
     key: purpose.key ?? '',
     size,

@@ -219,7 +219,10 @@ function readDetails(body: unknown): { reasons: readonly string[]; message: stri
 function reasonsIn(list: unknown): string[] {
   if (!Array.isArray(list)) return []
   const reasons = list.map(item => (item as { reason?: unknown } | null)?.reason)
-  return [...new Set(reasons.filter(reason => typeof reason === 'string'))]
+  // A word each, as the service's are: what is none is not shown, and decides nothing.
+  return [
+    ...new Set(reasons.filter(reason => typeof reason === 'string' && /^\w[\w.-]{0,79}$/.test(reason))),
+  ] as string[]
 }
 
 /** HTTP status of an error of the official client or of its HTTP library. */

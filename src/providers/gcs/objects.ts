@@ -65,7 +65,8 @@ type Core = Pick<RemoteObject, 'size' | 'token' | 'etag' | 'modifiedAt' | 'attes
 
 /** The ETag is the MD5, as the XML side of the service says it: none on composed objects. */
 function readCore({ generation, size, updated, crc32c, md5Hash }: Resource): Core | undefined {
-  if (!isNumber(generation) || !isNumber(size) || typeof updated !== 'string') return undefined
+  if (!isNumber(generation) || !isNumber(size) || !Number.isSafeInteger(Number(size))) return undefined
+  if (typeof updated !== 'string') return undefined
   const modifiedAt = new Date(updated)
   if (Number.isNaN(modifiedAt.getTime())) return undefined
   const crc = digestHex(crc32c, 4)

@@ -130,7 +130,8 @@ function merged(objects: readonly RemoteEntry[], prefixes: readonly RemoteEntry[
 
 function entryOf(target: Target, object: _Object, isEncoded: boolean): RemoteEntry {
   const { Key, Size, LastModified, ETag, StorageClass } = object
-  if (Key === undefined || Size === undefined || LastModified === undefined || Number.isNaN(LastModified.getTime())) {
+  const isSized = Size !== undefined && Number.isSafeInteger(Size) && Size >= 0
+  if (Key === undefined || !isSized || LastModified === undefined || Number.isNaN(LastModified.getTime())) {
     throw protocolError(target.errors, purpose, 'has an entry without key, size or date')
   }
   const etag = etagOf(ETag)
