@@ -41,8 +41,16 @@ export function openForWriting(path: string, directory: string): Database.Databa
   }
 }
 
-/** The format of the journal that is there (0 where there is none yet), and whether ids of retired providers can be freed in it. */
-export function standingOf(path: string): { readonly format: number; readonly hasRetired: boolean } {
+/** What is there before it is opened. */
+export interface Standing {
+  /** 0: none yet. */
+  readonly format: number
+  /** Whether ids of retired providers can be freed. */
+  readonly hasRetired: boolean
+}
+
+/** Opens it for a moment. CORRUPT where SQLite finds damage. */
+export function standingOf(path: string): Standing {
   if (!existsSync(path) || statSync(path).size === 0) return { format: 0, hasRetired: false }
   const database = new Database(path, { timeout: 20_000 })
   try {

@@ -17,10 +17,11 @@ import { HoldfastError } from '../core/errors.ts'
 import { bodyFiles } from './bodies.ts'
 import { sqliteBook } from './engine.ts'
 import { type FileLock, fileLock } from './locks.ts'
+import { demandLog, lostLog } from './log.ts'
 import type { Answer, Book, Opened, Request, WorkerOptions } from './protocol.ts'
 import { poisonedError } from './poisoned.ts'
 import { answerTo, failure, rebuild } from './protocol.ts'
-import { asJournalError, journalFormat, openForWriting, standingOf } from './schema.ts'
+import { asJournalError, journalFormat, openForWriting, type Standing, standingOf } from './schema.ts'
 import { forgetRetired } from './settle.ts'
 
 /**
@@ -64,7 +65,7 @@ port.on('message', (first: Request) => {
 /** What is no change of rows: opening, locks, closing. */
 const outside = {
   open(): Opened {
-    demandJournal()
+    const hadOne = demandJournal()
     for (const name of ['members.lock', 'journal.sqlite']) makePrivate(join(options.path, name))
     members = fileLock(join(options.path, 'members.lock'))
     const poisoned = existsSync(poisonedPath)
@@ -76,18 +77,15 @@ const outside = {
         { field: 'directory', rule: 'poisoned', retryable: true },
       )
     }
-    if (!poisoned) takeOver()
+    // Whoever is alone looks before anybody lets SQLite at it; others wait until that is done.
+    if (poisoned || members.seize()) demandLog(journalPath)
+    if (!poisoned) demandJoined()
+    const standing = despiteFullDisk(() => standingOf(journalPath))
+    if (hadOne && standing.format === 0) throw lostLog(journalPath)
     if (poisoned) despiteFullDisk(copyForward)
-    else if (!joined()) {
-      members.release()
-      throw new HoldfastError(
-        'UNAVAILABLE',
-        `the directory ${options.path} is being verified by another process: try again`,
-        {
-          field: 'directory',
-          rule: 'verifying',
-        },
-      )
+    else {
+      takeOver(standing)
+      demandJoined()
     }
     database = despiteFullDisk(() => openForWriting(journalPath, options.directory))
     // From now on a journal that is not there is a loss: see demandJournal.
@@ -227,13 +225,12 @@ const leaveMs = 5_000
  * bodies in parts are, and collect them. Of several that begin at once one does it, and the others find it done. Ids of retired providers are freed,
  * if nobody is there who may still mean the old ones: else the next time.
  */
-function takeOver(): void {
+function takeOver(found: Standing): void {
   const end = Date.now() + leaveMs
-  const inNeed = () => {
-    const { format, hasRetired } = despiteFullDisk(() => standingOf(journalPath))
-    return format > 0 && format < journalFormat ? 'older' : hasRetired ? 'retired' : undefined
-  }
-  for (let need = inNeed(); need !== undefined; need = inNeed()) {
+  const needOf = ({ format, hasRetired }: Standing) =>
+    format > 0 && format < journalFormat ? 'older' : hasRetired ? 'retired' : undefined
+  const inNeed = () => needOf(despiteFullDisk(() => standingOf(journalPath)))
+  for (let need = needOf(found); need !== undefined; need = inNeed()) {
     if (members.seize()) {
       const alone = despiteFullDisk(() => openForWriting(journalPath, options.directory))
       try {
@@ -259,14 +256,20 @@ function takeOver(): void {
 /** How long whoever opens waits for another that has the directory alone: longer than taking over a journal is, not as long as verifying one. */
 const joinMs = 1_000
 
-/** One of those that have the directory open, from now on. False: somebody has it alone, and for longer. */
-function joined(): boolean {
+/** One of those that have the directory open, from now on. UNAVAILABLE, directory/verifying, where somebody has it alone, and for longer. */
+function demandJoined(): void {
   const end = Date.now() + joinMs
   while (!members.share()) {
-    if (Date.now() > end) return false
+    if (Date.now() > end) {
+      members.release()
+      throw new HoldfastError(
+        'UNAVAILABLE',
+        `the directory ${options.path} is being verified by another process: try again`,
+        { field: 'directory', rule: 'verifying' },
+      )
+    }
     pause()
   }
-  return true
 }
 
 /** In this thread nothing else is to be done meanwhile. */
@@ -291,7 +294,8 @@ function copyForward(): void {
     old.close()
   }
   sync(next)
-  for (const suffix of ['-wal', '-shm']) rmSync(journalPath + suffix, { force: true })
+  // In SQLite's own order: see demandLog.
+  for (const suffix of ['-shm', '-wal']) rmSync(journalPath + suffix, { force: true })
   renameSync(next, journalPath)
   syncDirectory(options.path)
 }
@@ -308,11 +312,11 @@ function checkDatabase(db: Database = database): void {
 
 /**
  * What was promised by a journal that is gone, or empty, must not be forgotten by a new one, and its bodies not be collected. The lock file of
- * the replicator is made after a journal was first committed, so it tells a new directory from one that lost its journal.
+ * the replicator is made after a journal was first committed, so it tells a new directory from one that lost its journal. Answers whether there was one.
  */
-function demandJournal(): void {
+function demandJournal(): boolean {
   const hadOne = existsSync(replicatorPath) || readdirSync(join(options.path, 'bodies')).length > 0
-  if (!hadOne || (existsSync(journalPath) && statSync(journalPath).size > 0)) return
+  if (!hadOne || (existsSync(journalPath) && statSync(journalPath).size > 0)) return hadOne
   throw new HoldfastError(
     'CORRUPT',
     `the journal ${journalPath} is missing or empty, but this directory had one: put it back; delete nothing, the bodies may be the only copies`,
