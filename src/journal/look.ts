@@ -133,7 +133,9 @@ export function look(database: Database) {
 
   const partsOfWrite = sql<BodyPart>('SELECT file, size, crc32c, md5 FROM parts WHERE seq = ? ORDER BY number')
   const openUpload = sql<UploadRecord>('SELECT * FROM uploads WHERE id = ? AND seq IS NULL')
-  const partsOfUpload = sql<PartRecord>('SELECT * FROM parts WHERE upload = ? ORDER BY number')
+  const partsOfUpload = sql<PartRecord>(
+    `SELECT p.* FROM uploads u CROSS JOIN parts p ON p.upload = u.id WHERE u.id = ? AND u.seq IS NULL ORDER BY p.number`,
+  )
   const openUploads = sql<UploadRecord>(
     'SELECT * FROM uploads WHERE key >= ? AND key < ? AND seq IS NULL ORDER BY key, created_at, id',
   )

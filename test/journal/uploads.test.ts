@@ -191,6 +191,7 @@ describe.each(engines)('uploads in parts, in %s', engine => {
 
     const one = await tentative()
     expect(journal.upload(id)).toBeUndefined()
+    expect(journal.uploadedParts(id)).toEqual([])
     expect(await journal.dropUpload(id)).toBe(false)
     expect(await lease.dropUploads(Date.now() + 1_000_000)).toEqual([])
     expect(journal.write(one.seq)).toMatchObject({ state: 'tentative', damaged: false, body: { in: 'parts', parts } })
