@@ -1,0 +1,46 @@
+import { expect, test } from 'vitest'
+import type { Ask } from './ask.ts'
+import { cutAtEverySync, perPhase } from './cuts.ts'
+import { powerBench } from './disk.ts'
+
+const scenarios = [
+  { scenario: 'writes', what: 'put, delete, upload, opening and closing' },
+  { scenario: 'used', what: 'put, delete and upload, in a directory whose log is written over' },
+  { scenario: 'release', what: 'replication, the second look and release' },
+  { scenario: 'provider', what: 'a provider on local disk' },
+]
+
+test.for(scenarios)(
+  'a power cut at any sync of $what leaves what was acknowledged; what was not, wholly or not at all (D1, P1, I1, I3, I5)',
+  async ({ scenario }, context) => {
+    const bench = await powerBench(context)
+    const began = Date.now()
+    const isCut = scenario === 'used' ? ({ phase }: Ask) => phase !== 'using up the log' : () => true
+    const { asks, images, lost, ledger } = await cutAtEverySync(bench, scenario, { isCut })
+    console.log(
+      `${scenario}: ${images} images, ${ledger.acknowledged} acknowledged, ${Date.now() - began} ms; syncs: ${perPhase(asks)}`,
+    )
+    expect(lost).toEqual([])
+    expect(images).toBeGreaterThan(20)
+  },
+)
+
+const isBytes = ({ call, path }: Ask) => call === 'fdatasync' && path.includes('/drafts/')
+const isNames = ({ path }: Ask) => path.endsWith('/bodies')
+const isLog = ({ path }: Ask) => path.endsWith('-wal')
+
+test.for([
+  { what: 'the bytes of bodies', scenario: 'writes', is: isBytes },
+  { what: 'the names of bodies', scenario: 'used', is: isNames },
+  { what: 'the log of the journal', scenario: 'used', is: isLog },
+  { what: 'the bytes of objects', scenario: 'provider', is: ({ call }: Ask) => call === 'fdatasync' },
+  { what: 'the names of objects', scenario: 'provider', is: ({ call }: Ask) => call === 'fsync' },
+])('a disk that only says that it synced $what is seen to lose them', async ({ scenario, is }, context) => {
+  const bench = await powerBench(context)
+  const { images, lost } = await cutAtEverySync(bench, scenario, {
+    answer: ask => (is(ask) ? 'nothing' : 'go'),
+    isCut: ({ phase }) => phase.startsWith('delete') || phase.endsWith('at once'),
+  })
+  console.log(`${lost.length} losses in ${images} images, the first: ${lost[0]}`)
+  expect(lost.length).toBeGreaterThan(0)
+})
