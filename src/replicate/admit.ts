@@ -29,17 +29,22 @@ export async function admit(
   signal: AbortSignal,
 ): Promise<Admission> {
   const found = await readIdentity(provider, signal)
-  if (found !== undefined) {
-    if (remembered.identity !== undefined && found.identity !== remembered.identity)
-      throw replaced(provider, `has identity ${found.identity}, but ${remembered.identity} is remembered`)
-    const capabilities = await provider.learn(remembered.capabilities, signal)
-    return { identity: found.identity, capabilities, serverTime: found.serverTime }
-  }
-  if (remembered.identity !== undefined)
+  if (found === undefined && remembered.identity !== undefined)
     throw replaced(provider, `lost its identity marker ${identityKey}: it was emptied, or made anew`)
+  if (found !== undefined && remembered.identity !== undefined && found.identity !== remembered.identity)
+    throw replaced(provider, `has identity ${found.identity}, but ${remembered.identity} is remembered`)
   const capabilities = await provider.learn(remembered.capabilities, signal)
-  const written = await writeIdentity(provider, capabilities, { clock, random }, signal)
-  return { ...written, capabilities }
+  if (found === undefined) await writeIdentity(provider, capabilities, random, signal)
+  if (found !== undefined && (remembered.identity !== undefined || capabilities.createIfAbsent))
+    return { ...found, capabilities }
+  // Where nothing keeps the first one, the last one stays: whoever else saw the bucket empty has written by then.
+  if (!capabilities.createIfAbsent) await clock.sleep(lastOneMs, signal)
+  const stays = await readIdentity(provider, signal)
+  if (stays !== undefined) return { ...stays, capabilities }
+  throw new HoldfastError('UNAVAILABLE', `${provider.name} took the identity marker and does not have it`, {
+    provider: provider.name,
+    reason: 'SERVER',
+  })
 }
 
 /** Which bucket this is, by its own word; `undefined` where nobody has marked it. Rejects with DENIED/IDENTITY where the mark is none. */
@@ -76,9 +81,9 @@ async function readIdentity(provider: Provider, signal: AbortSignal) {
 async function writeIdentity(
   provider: Provider,
   capabilities: Capabilities,
-  { clock, random }: { readonly clock: Clock; readonly random: Random },
+  random: Random,
   signal: AbortSignal,
-) {
+): Promise<void> {
   const hex = random.hex(16)
   const identity = [hex.slice(0, 8), hex.slice(8, 12), hex.slice(12, 16), hex.slice(16, 20), hex.slice(20)].join('-')
   const bytes = Buffer.from(JSON.stringify({ format: 1, identity }), 'utf8')
@@ -99,15 +104,6 @@ async function writeIdentity(
     // Another directory was first, or an earlier try of ours got through after all: the bucket says which.
     if (!(error instanceof HoldfastError) || error.code !== 'PRECONDITION') throw error
   }
-  // Where nothing keeps the first one, the last one stays: whoever else saw the bucket empty has written by now.
-  if (!capabilities.createIfAbsent) await clock.sleep(lastOneMs, signal)
-  const found = await readIdentity(provider, signal)
-  if (found === undefined)
-    throw new HoldfastError('UNAVAILABLE', `${provider.name} took the identity marker and does not have it`, {
-      provider: provider.name,
-      reason: 'SERVER',
-    })
-  return found
 }
 
 /** Writes, reads and deletes a small object: whether the account works at all, when one key is refused. */

@@ -178,7 +178,9 @@ async function call(world: World, history: History, slot: Slot, store: Holdfast,
 
 async function deleteMany(world: World, history: History, slot: Slot, store: Holdfast, prefix: string): Promise<void> {
   // Which of them it will find, nobody knows beforehand: each is one that may have been deleted.
-  const keys = new Set(history.asked.map(({ key }) => key).filter(key => key.startsWith(prefix)))
+  const keys = new Set(
+    world.plan.steps.flatMap(step => ('key' in step && step.key.startsWith(prefix) ? [step.key] : [])),
+  )
   for (const key of keys) ask(world, history, slot, { key, body: undefined, condition: undefined }).state = 'unknown'
   await store.deleteMany({ prefix })
 }

@@ -91,12 +91,8 @@ async function main(): Promise<number> {
     return 2
   }
   if (asked.seed !== undefined) return one(asked.seed, asked.trace)
-  return many(
-    asked.from ?? 1,
-    asked.seeds ?? (asked.minutes === undefined ? 1_000 : Infinity),
-    asked.minutes,
-    asked.jobs ?? 2,
-  )
+  const { from = 1, minutes, seeds = minutes === undefined ? 1_000 : Infinity, jobs = 2, all } = asked
+  return many({ from, seeds, minutes, jobs, goesOn: all })
 }
 
 /** One seed, twice. */
