@@ -21,6 +21,8 @@ export function fileLock(path: string): FileLock {
   const attempt = (take: () => void): boolean => {
     letGo()
     try {
+      // Nothing is ever written here: a journal beside it would need a file, which a disk without inodes has not.
+      database.pragma('journal_mode = memory')
       take()
       return true
     } catch (error) {

@@ -148,6 +148,7 @@ export function asJournalError(error: unknown, path: string): Error {
       field: 'disk',
       rule: 'full',
       outcome: 'rejected',
+      retryable: true,
       cause: error,
     })
   if (/^SQLITE_(BUSY|LOCKED)/.test(code))

@@ -70,7 +70,11 @@ export function startReplicator(deps: ReplicatorDeps): Replicator {
 
 async function keepLease(deps: ReplicatorDeps, signal: AbortSignal): Promise<void> {
   while (!signal.aborted) {
-    const lease = await deps.journal.lease().catch(() => undefined)
+    const lease = await deps.journal.lease().catch((error: unknown) => {
+      // That the directory is poisoned is said by whoever poisoned it, and by its mark.
+      if (error instanceof HoldfastError && error.code !== 'CLOSED' && error.rule !== 'poisoned') deps.failed(error)
+      return undefined
+    })
     if (lease !== undefined) {
       deps.emit('lease', { held: true })
       await replicate(deps, lease, signal)
