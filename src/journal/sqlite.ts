@@ -6,6 +6,7 @@ import { connect, type Writer } from './connect.ts'
 import type { WriteRow } from './contract.ts'
 import type { JournalOptions, OpenedJournal } from './engine.ts'
 import { look } from './look.ts'
+import { inOurWords } from './looking.ts'
 import { lookSettled } from './look-settled.ts'
 import type { Answer, Opened, Request, WorkerOptions } from './protocol.ts'
 import { rebuild } from './protocol.ts'
@@ -30,7 +31,7 @@ export async function openJournal(options: JournalOptions): Promise<OpenedJourna
       directory,
       clock,
       writer,
-      looking: { ...looking, ...lookSettled(database), close: () => database.close() },
+      looking: inOurWords({ ...looking, ...lookSettled(database), close: () => database.close() }, options.path),
       others: polled(looking, clock),
     })
     return {

@@ -7,6 +7,7 @@ import { connect, type Writer } from '../../src/journal/connect.ts'
 import type { WriteRow } from '../../src/journal/contract.ts'
 import { type Looking, type OpenJournal, sqliteBook } from '../../src/journal/engine.ts'
 import { look } from '../../src/journal/look.ts'
+import { inOurWords } from '../../src/journal/looking.ts'
 import { lookSettled } from '../../src/journal/look-settled.ts'
 import { answerTo, rebuild } from '../../src/journal/protocol.ts'
 import { asJournalError, openForReading, openForWriting } from '../../src/journal/schema.ts'
@@ -111,7 +112,13 @@ export function trappedJournal(trap: Trap, watch: Watch): OpenJournal {
     const reading = openForReading(file)
     const looks = look(reading)
     const looking: Looking = { ...looks, ...lookSettled(reading), close: () => reading.close() }
-    const journal = connect({ directory, clock, writer, looking: trapped(looking, trap), others: () => () => {} })
+    const journal = connect({
+      directory,
+      clock,
+      writer,
+      looking: inOurWords(trapped(looking, trap), path),
+      others: () => () => {},
+    })
     return {
       journal,
       verification: isPoisoned

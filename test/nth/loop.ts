@@ -86,7 +86,7 @@ async function goOn(world: World, { port, kind }: Fault): Promise<void> {
     if (app.mayBe('afterwards').length !== 1 || app.mayBe('afterwards')[0] === 'absent')
       world.faults.push(`nothing is taken although all faults are over: ${app.told.at(-1)}`)
     await world.drive(endUploads(world), 'ending uploads')
-    await world.drive(app.store.drain({ until: 'verified' }), 'draining')
+    await world.drain()
   }
   await world.close()
   await checkDirectory(world.path, { orphans: 'allowed' })
@@ -101,7 +101,7 @@ async function recovered(world: World, scenario: Scenario): Promise<void> {
   await world.drive(app.list(), 'list')
   await world.drive(endUploads(world), 'ending uploads')
   if (scenario.resumes === true) await world.drive(scenario.act(app, world), `${scenario.name} again`)
-  await world.drive(app.store.drain({ until: 'verified' }), 'draining')
+  await world.drain()
   // Refused writes stay for a minute, for whoever waits for them.
   await world.clock.advance(120_000)
   await everywhere(world)

@@ -46,6 +46,12 @@ export class Trap {
   /** How far the wall clock is off, ms. */
   private offMs = 0
 
+  /** No more faults, and somebody set the clock right. */
+  disarm(): void {
+    this.isArmed = false
+    this.offMs = 0
+  }
+
   constructor(fault: Fault) {
     this.fault = fault
   }
