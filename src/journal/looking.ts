@@ -19,9 +19,13 @@ export function inOurWords(looking: Looking, path: string): Looking {
 }
 
 function failure(error: unknown, path: string): unknown {
-  if (!(error instanceof Error) || !/^SQLITE_/.test((error as { code?: string }).code ?? '')) return error
+  if (!(error instanceof Error) || !isOfSqlite(error)) return error
   const known = asJournalError(error, path)
   if (!(known instanceof HoldfastError) || known.outcome !== undefined) return known
   const { code, message, field = 'journal', rule = 'failed', retryable } = known
   return new HoldfastError(code, message, { field, rule, retryable, outcome: 'rejected', cause: error })
+}
+
+function isOfSqlite(error: Error): boolean {
+  return 'code' in error && typeof error.code === 'string' && error.code.startsWith('SQLITE_')
 }
