@@ -158,7 +158,7 @@ export function createLimiter(options: LimiterOptions): Limiter {
     } finally {
       waiting[lane].delete(woken.resolve)
       signal.removeEventListener('abort', abort)
-      slept.abort()
+      slept.abort('woken')
     }
   }
 

@@ -56,7 +56,7 @@ export function waitingFor({ journal, clock, closing, failure }: WaitingDeps): W
     asking().catch(() => {})
     const go = clock.stayAlive?.()
     return () => {
-      stop.abort()
+      stop.abort('over')
       go?.()
     }
   }

@@ -26,7 +26,8 @@ export function bell(clock: Clock): Bell {
           : aborted(AbortSignal.any([stop.signal, signal]))
         // A sleep that is cut short rejects with the reason of the cut; here any end of waiting is as good as another.
         await Promise.race([woken, slept.catch(() => {})])
-        stop.abort()
+        // With a reason that costs nothing: without one, an error with a stack is made for nobody, at each turn of each lane.
+        stop.abort('woken')
         wake = undefined
       }
       rung = false

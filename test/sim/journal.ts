@@ -182,7 +182,7 @@ export function machineJournal({ engine, scheduler, disk, directory, broken }: M
           waiting.push({ request, answer: resolve })
           if (!isRunning) run().catch(broken)
         })
-        if (answer.ok) return structuredClone(answer.value)
+        if (answer.ok) return answer.value
         throw rebuild(answer)
       },
       dead: () => undefined,

@@ -146,7 +146,11 @@ async function many({ from, seeds, minutes, jobs, goesOn }: Many): Promise<numbe
   const end = from + seeds
 
   async function work(): Promise<void> {
-    const child = fork(process.argv[1] ?? '', [], { stdio: ['ignore', 'inherit', 'inherit', 'ipc'] })
+    const child = fork(process.argv[1] ?? '', [], {
+      stdio: ['ignore', 'inherit', 'inherit', 'ipc'],
+      // Most of what a world makes is over with it.
+      execArgv: ['--max-semi-space-size=64'],
+    })
     try {
       while (next < end && (wrong.length === 0 || goesOn) && !isOver()) {
         const wish: Wish = { from: next, count: Math.min(batchSize, end - next), goesOn }

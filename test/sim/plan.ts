@@ -101,7 +101,7 @@ export function planOf(seed: number): Plan {
   const add = (happening: Happening) => steps.push({ ...happening, at: Math.round(number() * endMs * 1000) / 1000 })
   const key = () => `k/${pick(keyCount)}`
   const abortMs = () => (number() < 0.05 ? number() * 50 : undefined)
-  const calls = oneOf(8, 20, 40)
+  const calls = oneOf(6, 12, 30)
   for (let call = 0; call < calls; call++) {
     const slot = pick(slots)
     const body = number() < 0.15 ? 'the same' : `body ${seed}.${call}`
@@ -156,7 +156,7 @@ export function planOf(seed: number): Plan {
   steps.sort((a, b) => a.at - b.at)
   return {
     seed,
-    engine: number() < 0.1 ? 'sqlite' : 'memory',
+    engine: number() < 0.05 ? 'sqlite' : 'memory',
     machines,
     providers,
     store: {
