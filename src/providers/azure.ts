@@ -13,6 +13,7 @@ import { type AzureOptions, checkAzureOptions, serviceOf } from './azure/options
 import { putWhole } from './azure/put.ts'
 import { canSign, signerOf } from './azure/sign.ts'
 import { targetOf } from './azure/target.ts'
+import { carriedSecrets } from './carried.ts'
 import { errorMaker } from './errors.ts'
 import { prefixed } from './prefixed.ts'
 
@@ -30,9 +31,10 @@ export function azure(options: AzureOptions): Provider {
   const { container, prefix = '', blockSize = 8 * mebibyte, singleShotBytes = 256 * mebibyte } = options
   const name = options.name ?? (prefix === '' ? `azure:${container}` : `azure:${container}/${prefix}`)
   const service = serviceOf(options)
-  const errors = errorMaker(name)
-  const target = targetOf(quietContainer(service, container), errors)
-  const sign = signerOf(target, service, () => quietService(service))
+  const carried = carriedSecrets()
+  const errors = errorMaker(name, carried)
+  const target = targetOf(quietContainer(service, container, carried), errors)
+  const sign = signerOf(target, service, () => quietService(service, carried))
   const capabilities: Capabilities = {
     createIfAbsent: true,
     replaceIf: true,

@@ -1,3 +1,4 @@
+import type { Carried } from './carried.ts'
 import { type ErrorCode, type ErrorDetails, HoldfastError, type Reason, shown } from '../core/errors.ts'
 
 /** Makes the errors of one provider, so that each names it and says a reason. */
@@ -12,16 +13,27 @@ export interface ErrorMaker {
   unsupported(what: string, key?: string): HoldfastError
   /** Anything else, with a reason. */
   because(code: ErrorCode, reason: Reason, message: string, details?: ErrorDetails): HoldfastError
+  /** The words of others, without anything that the requests of this provider carried and that opens doors. */
+  without(text: string): string
   /** What nothing is known of: worth another try, and of a write nobody knows whether it was applied. */
   unknown(error: unknown): HoldfastError
 }
 
-/** `provider` is the name of the one whose errors these are. */
-export function errorMaker(provider: string): ErrorMaker {
-  const because: ErrorMaker['because'] = (code, reason, message, details = {}) =>
-    new HoldfastError(code, `${provider}: ${message}`, { ...details, reason, provider })
+/** `provider` is the name of the one whose errors these are. What its requests carried is in none of them, cause included. */
+export function errorMaker(provider: string, carried?: Carried): ErrorMaker {
+  const without = (text: string): string => carried?.without(text) ?? text
+  const because: ErrorMaker['because'] = (code, reason, message, details = {}) => {
+    const { cause } = details
+    return new HoldfastError(code, `${provider}: ${without(message)}`, {
+      ...details,
+      ...(cause === undefined ? {} : { cause: causeWithout(cause, without) }),
+      reason,
+      provider,
+    })
+  }
   return {
     because,
+    without,
     condition: (key, cause) =>
       because('PRECONDITION', 'CONDITION', `the condition on ${shown(key)} did not hold`, {
         key,
@@ -57,4 +69,20 @@ export function errorMaker(provider: string): ErrorMaker {
         },
       ),
   }
+}
+
+/** The cause itself, where no text of it changes; else a copy of what it says. */
+function causeWithout(cause: unknown, without: (text: string) => string): unknown {
+  if (!(cause instanceof Error) || cause instanceof HoldfastError) return cause
+  const texts = Object.entries(Object.getOwnPropertyDescriptors(cause)).flatMap(([name, { value }]) =>
+    typeof value === 'string' ? [[name, without(value), value] as const] : [],
+  )
+  const name = without(cause.name)
+  const inner = cause.cause === undefined ? undefined : causeWithout(cause.cause, without)
+  if (name === cause.name && inner === cause.cause && texts.every(([, now, before]) => now === before)) return cause
+  const copy = new Error('', inner === undefined ? undefined : { cause: inner })
+  for (const [property, value] of [...texts, ['name', name] as const]) {
+    Object.defineProperty(copy, property, { value, configurable: true, writable: true })
+  }
+  return copy
 }

@@ -1,6 +1,7 @@
 import type { Storage } from '@google-cloud/storage'
 import type { Capabilities, Provider } from '../core/provider.ts'
 import { loadSdk } from '../core/sdk.ts'
+import { carriedSecrets } from './carried.ts'
 import { checkEndpoint, type EndpointRules } from './endpoint.ts'
 import { errorMaker } from './errors.ts'
 import { classifyGcs } from './gcs/errors.ts'
@@ -43,8 +44,10 @@ export function gcs(options: GcsOptions): Provider {
   const name = options.name ?? (prefix === '' ? `gcs:${bucket}` : `gcs:${bucket}/${prefix}`)
   const storage = options.client ?? buildClient(options)
   const endpoint = checkEndpoint(storage.apiEndpoint, rulesOf(options))
-  const errors = errorMaker(name)
-  const target = targetOf(bucket, errors, wireTo({ storage, endpoint, userProject: options.userProject, errors }))
+  const carried = carriedSecrets()
+  const errors = errorMaker(name, carried)
+  const { userProject } = options
+  const target = targetOf(bucket, errors, wireTo({ storage, endpoint, userProject, errors, carried }))
 
   const whole: Provider = {
     name,

@@ -1,5 +1,6 @@
 import type { Provider } from '../core/provider.ts'
 import { loadSdk } from '../core/sdk.ts'
+import { carriedSecrets } from './carried.ts'
 import { errorMaker } from './errors.ts'
 import { prefixed } from './prefixed.ts'
 import { bucketCheck } from './s3/bucket.ts'
@@ -39,7 +40,8 @@ export function s3(options: S3Options): Provider {
   const name = options.name ?? (prefix === '' ? `s3:${bucket}` : `s3:${bucket}/${prefix}`)
   const sdk = loadSdk<Sdk>('@aws-sdk/client-s3', 'holdfast/s3')
   const { client, where, pathStyle, isAmazon } = placeOf(sdk, options)
-  const errors = errorMaker(name)
+  const carried = carriedSecrets()
+  const errors = errorMaker(name, carried)
   const { quirks: known = {}, equalParts = false } = presets[options.preset ?? 'aws']
   const sizes = { threshold: multipartThreshold, partSize, equalParts }
   let dialect: Dialect = isAmazon ? amazon(canSign()) : cautious(known, canSign())
@@ -49,7 +51,7 @@ export function s3(options: S3Options): Provider {
       ? directReads(client)
       : directWhilePlain(client, changed => plainWatch(sdk, client, changed))
   const credentials = renewalOf(client)
-  const target: Target = { sdk, client, bucket, errors, credentials, direct, dialect: () => dialect }
+  const target: Target = { sdk, client, bucket, errors, carried, credentials, direct, dialect: () => dialect }
   const check = bucketCheck(target)
   const head = (key: string, signal: AbortSignal): ReturnType<Provider['head']> =>
     headObject(target, check, key, signal)

@@ -90,7 +90,9 @@ export function cleanCause(error: unknown, shown?: Shown): Error | undefined {
   copy.name = cleanText(name)
   const frames = typeof stack === 'string' ? stack.split('\n').filter(line => /^\s+at /.test(line)) : []
   copy.stack = [`${copy.name}: ${copy.message}`, ...frames.map(withoutSecrets)].join('\n')
-  const said = Object.entries(shown?.fields ?? {}).filter(([, value]) => value !== undefined)
+  const said = Object.entries(shown?.fields ?? {}).flatMap(([field, value]) =>
+    value === undefined ? [] : [[field, typeof value === 'string' ? cleanText(value) : value] as const],
+  )
   return Object.assign(
     copy,
     typeof code === 'string' ? { code: cleanText(code) } : {},

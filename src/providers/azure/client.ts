@@ -1,5 +1,6 @@
 import type { BlobServiceClient, ContainerClient, PipelineLike } from '@azure/storage-blob'
 import { HoldfastError } from '../../core/errors.ts'
+import type { Carried } from '../carried.ts'
 
 /** Bytes of an answer's body that are read at most, where it is not an object: of an error, and of a listing of 5,000 blobs with metadata. */
 const mostErrorBytes = 65_536
@@ -13,18 +14,18 @@ const mostAnswerBytes = 134_217_728
  * What the caller added to the inner pipeline of the client by hand (`addPolicy`) is not taken over; what was given to its
  * constructor is. UNSUPPORTED where the client does not let its pipeline be read: not a client of @azure/storage-blob 12.26 or newer.
  */
-export function quietContainer(service: BlobServiceClient, container: string): ContainerClient {
+export function quietContainer(service: BlobServiceClient, container: string, carried: Carried): ContainerClient {
   const theirs = service.getContainerClient(container)
   const pipeline = quietPipeline(service, pipelineOf(service))
   const Container = theirs.constructor as new (url: string, pipeline: PipelineLike) => ContainerClient
-  return quieted(new Container(theirs.url, pipeline), service)
+  return quieted(new Container(theirs.url, pipeline), service, carried)
 }
 
 /** The same for the account, which alone can be asked for a user delegation key. */
-export function quietService(service: BlobServiceClient): BlobServiceClient {
+export function quietService(service: BlobServiceClient, carried: Carried): BlobServiceClient {
   const pipeline = quietPipeline(service, pipelineOf(service))
   const Service = service.constructor as new (url: string, pipeline: PipelineLike) => BlobServiceClient
-  return quieted(new Service(service.url, pipeline), service)
+  return quieted(new Service(service.url, pipeline), service, carried)
 }
 
 function pipelineOf(client: BlobServiceClient): PipelineLike {
@@ -66,6 +67,8 @@ interface CorePolicy {
 }
 
 interface CoreRequest {
+  readonly url: string
+  readonly headers: { toJSON(): Record<string, string> }
   streamResponseStatusCodes?: Set<number> | undefined
 }
 
@@ -78,6 +81,7 @@ interface CoreResponse {
 function quieted<Client extends ContainerClient | BlobServiceClient>(
   client: Client,
   service: BlobServiceClient,
+  carried: Carried,
 ): Client {
   const { storageClientContext: context } = client as unknown as {
     readonly storageClientContext?: { readonly pipeline?: CorePipeline }
@@ -87,25 +91,28 @@ function quieted<Client extends ContainerClient | BlobServiceClient>(
   const isAnonymous = !('getToken' in service.credential) && !('accountName' in service.credential)
   if (!isKnown || (!isAnonymous && client.credential !== service.credential)) throw strange()
   core.removePolicy({ name: 'redirectPolicy' })
-  core.addPolicy(bounded, { afterPhase: 'Sign' })
+  core.addPolicy(innermost(carried), { afterPhase: 'Sign' })
   return client
 }
 
-/** Innermost: takes every answer as a stream, and reads those that the layers above want as text, up to a limit. */
-const bounded: CorePolicy = {
-  name: 'holdfastBoundedAnswers',
-  async sendRequest(request, next) {
-    const streamed = request.streamResponseStatusCodes
-    request.streamResponseStatusCodes = new Set([Number.POSITIVE_INFINITY])
-    const response = await next(request).finally(() => {
-      request.streamResponseStatusCodes = streamed
-    })
-    const { status, readableStreamBody: body } = response
-    if (body === undefined || streamed?.has(status) || streamed?.has(Number.POSITIVE_INFINITY)) return response
-    response.bodyAsText = await textOf(body, status)
-    delete response.readableStreamBody
-    return response
-  },
+/** Remembers what is sent; takes every answer as a stream, and reads those that the layers above want as text, up to a limit. */
+function innermost(carried: Carried): CorePolicy {
+  return {
+    name: 'holdfastBoundedAnswers',
+    async sendRequest(request, next) {
+      carried.note(request.headers.toJSON(), request.url)
+      const streamed = request.streamResponseStatusCodes
+      request.streamResponseStatusCodes = new Set([Number.POSITIVE_INFINITY])
+      const response = await next(request).finally(() => {
+        request.streamResponseStatusCodes = streamed
+      })
+      const { status, readableStreamBody: body } = response
+      if (body === undefined || streamed?.has(status) || streamed?.has(Number.POSITIVE_INFINITY)) return response
+      response.bodyAsText = await textOf(body, status)
+      delete response.readableStreamBody
+      return response
+    },
+  }
 }
 
 async function textOf(body: AsyncIterable<Uint8Array>, status: number): Promise<string> {

@@ -47,7 +47,8 @@ export function callError(errors: ErrorMaker, purpose: Purpose, error: unknown):
   // Of a good status: the client could not read what came with it.
   const isGood = refusal.status < 300
   const meaning = isGood ? unsettled(spoke(refusal) ? 'PROTOCOL' : 'NOT_PROVIDER') : meaningOf(refusal)
-  const said = [refusal.status, refusal.code, ...(meaning.reason === 'CREDENTIALS' ? [] : [messageIn(refusal.text)])]
+  const words = meaning.reason === 'CREDENTIALS' ? '' : messageIn(errors.without(refusal.text))
+  const said = [refusal.status, refusal.code, words]
   const requestId = refusal.header('x-ms-request-id')
   const trace = requestId === undefined ? '' : ` (request ${clean(requestId)})`
   return errorOf(errors, purpose, meaning, `answered ${said.filter(Boolean).join(' ')}${trace}`, {

@@ -47,7 +47,7 @@ export function refusalError(errors: ErrorMaker, purpose: Purpose, refusal: Refu
   const said = [
     refusal.status,
     ...reasons,
-    cleanText(message ?? (spoke ? refusal.text : 'not an answer of the service')),
+    cleanText(errors.without(message ?? (spoke ? refusal.text : 'not an answer of the service'))),
   ]
   return errorOf(errors, purpose, meaning, `answered ${said.filter(Boolean).join(' ')}`, {
     retryAfterMs: retryAfterMs(refusal.header('retry-after'), refusal.header('date')),

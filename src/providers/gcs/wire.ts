@@ -10,6 +10,7 @@ import type { Storage } from '@google-cloud/storage'
 import type { HoldfastError } from '../../core/errors.ts'
 import { unlessAborted, untilAborted } from '../../core/abort.ts'
 import { guardedLookup, isLoopback } from '../endpoint.ts'
+import type { Carried } from '../carried.ts'
 import type { ErrorMaker } from '../errors.ts'
 import { httpDate } from '../transport.ts'
 import { credentialsError, isService, type Purpose, protocolError, refusalError, transportError } from './errors.ts'
@@ -59,6 +60,8 @@ export interface WireOptions {
   readonly endpoint: URL
   readonly userProject: string | undefined
   readonly errors: ErrorMaker
+  /** Is told of every request. */
+  readonly carried: Carried
 }
 
 const textBytes = 32 * 2 ** 20
@@ -66,7 +69,7 @@ const refusalBytes = 65_536
 /** An idle connection is dropped before the service drops it, so that few requests die on a connection that is just being closed. */
 const idleSocketMs = 30_000
 
-export function wireTo({ storage, endpoint, userProject, errors }: WireOptions): Wire {
+export function wireTo({ storage, endpoint, userProject, errors, carried }: WireOptions): Wire {
   const secure = endpoint.protocol === 'https:'
   const agent = secure ? new HttpsAgent(agentOptions(endpoint)) : new HttpAgent(agentOptions(endpoint))
   const start = secure ? httpsRequest : httpRequest
@@ -110,6 +113,7 @@ export function wireTo({ storage, endpoint, userProject, errors }: WireOptions):
     signal.throwIfAborted()
     const identity = await unlessAborted(identify(request.purpose), signal)
     const headers = headersOf(request, identity)
+    carried.note(headers, request.target)
     return await new Promise<Answer>((resolve, reject) => {
       const { method, target: path, body, purpose } = request
       const sent = start({ ...address, agent, method, path, headers })

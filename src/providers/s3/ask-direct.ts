@@ -41,6 +41,7 @@ export async function askDirect(
   let seen: Seen | undefined
   try {
     const request = await unlessAborted(making, signal)
+    target.carried.note(request.headers, '')
     const sent = handler.handle(request, { abortSignal: inner.signal, requestTimeout: 0 })
     const { response } = await unlessAborted(sent, signal, () => inner.abort(signal.reason))
     const { statusCode: status, headers, body } = response

@@ -6,6 +6,7 @@ import type {
   ServiceOutputTypes,
 } from '@aws-sdk/client-s3'
 import { unlessAborted } from '../../core/abort.ts'
+import type { Carried } from '../carried.ts'
 import type { ErrorMaker } from '../errors.ts'
 import { hasRequestId, judge, notProvider, protocolError, type Purpose, type Seen, type Verdict } from './classify.ts'
 import type { Renewal } from './credentials.ts'
@@ -20,6 +21,8 @@ export interface Target {
   readonly client: S3Client
   readonly bucket: string
   readonly errors: ErrorMaker
+  /** Is told of every request. */
+  readonly carried: Carried
   readonly credentials: Renewal
   /** Reads past the SDK's middleware, where the client is one whose middleware is known. */
   readonly direct: Direct
@@ -88,7 +91,7 @@ export async function ask<Input extends ServiceInputTypes, Output extends Servic
   plainRequest(command, asking.headers ?? {})
   const { key } = asking
   const learn = (request: SignedRequest): void => void (key !== undefined && target.direct.learn(request, key))
-  watch(command, seen, asking.streams === true, learn)
+  watch(command, seen, asking.streams === true, { learn, note: ({ headers }) => target.carried.note(headers, '') })
   try {
     const sent = client.send(command, { abortSignal: inner.signal, requestTimeout: 0 })
     const output = await unlessAborted(sent, signal, () => inner.abort(signal.reason))
@@ -206,9 +209,15 @@ interface Watched {
 }
 
 /** Sits next to the connection: sees status and headers before anything else does, and reads bodies up to a limit. */
-function watch(command: HasStack, seen: Watched, streams: boolean, learn: (request: SignedRequest) => void): void {
+function watch(
+  command: HasStack,
+  seen: Watched,
+  streams: boolean,
+  { learn, note }: Readonly<Record<'learn' | 'note', (request: SignedRequest) => void>>,
+): void {
   stackOf(command).addRelativeTo(
     next => async args => {
+      note(args.request)
       const result = await next(args)
       const { response } = result
       if (response.statusCode < 300) learn(args.request)

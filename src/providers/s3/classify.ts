@@ -120,14 +120,15 @@ export function judge(errors: ErrorMaker, error: unknown, purpose: Purpose, seen
   if (answer === undefined) return unanswered(errors, error, purpose)
   const code = codeOf(error)
   const spoke = code !== undefined || hasRequestId(answer.headers)
-  const words = cleanText(firstLine(error instanceof Error && error.message !== 'UnknownError' ? error.message : ''))
+  const message = error instanceof Error ? errors.without(firstLine(error.message)) : ''
+  const words = cleanText(message === 'UnknownError' ? '' : message)
   const meaning = meaningOf(answer, code, words, spoke, error)
   const said = [answer.status, code, words === code ? '' : words].filter(Boolean).join(' ')
   const what = spoke || answer.status >= 500 ? `answered ${said}` : `got ${said}, not an answer of S3`
   return {
     error: errorOf(errors, purpose, meaning, what + hintOf(meaning, code, answer, error), {
       cause: cleanCause(error, {
-        words: firstLine(error instanceof Error ? error.message : ''),
+        words: message,
         fields: { status: answer.status, requestId: answer.headers['x-amz-request-id'] },
       }),
       retryAfterMs: retryAfterMs(answer.headers['retry-after'], answer.headers['date']),
