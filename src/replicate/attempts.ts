@@ -21,6 +21,8 @@ export interface Attempts {
   isOnceTooOften(seq: number): boolean
   /** A try failed. Of a conditional write that may have been applied, it can no longer be said that it did not happen. */
   failed(task: Task, fault: HoldfastError): void
+  /** The provider did its part: what goes wrong from here on, such as a commit of the journal, says nothing of whether the write happened. */
+  arrived(task: Task): void
   mayHaveHappened(task: Task): boolean
   /** Nothing of it is in flight any more. */
   ended(seq: number): void
@@ -56,6 +58,9 @@ export function attempts(clock: Clock, holdMs: number): Attempts {
     },
     failed({ write }, fault) {
       if (write.state === 'tentative' && fault.outcome === 'unknown') unsettled.add(write.seq)
+    },
+    arrived({ write }) {
+      if (write.state === 'tentative') unsettled.add(write.seq)
     },
     mayHaveHappened: ({ write, replica }) => replica.attempt > 0 || unsettled.has(write.seq),
     ended: seq => {

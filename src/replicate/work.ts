@@ -82,6 +82,7 @@ export function work(deps: WorkDeps): Work {
         },
       },
     )
+    if (settled.is !== 'refused' || settled.outcome === 'unknown') attempts.arrived(task)
     await settle(task, settled)
   }
 

@@ -190,19 +190,22 @@ export class World implements AsyncDisposable {
   }
 
   /**
-   * Until everything is everywhere, twice looked at. What was stamped or postponed by a clock that was a day off may take a day: nobody has to be there meanwhile.
+   * Until everything is everywhere, twice looked at. What was stamped or postponed by a clock that was a day off may take a day: nobody has to be there
+   * meanwhile. A body that could not be read once is taken for damaged, and tried again within the hour.
    */
   async drain(): Promise<void> {
     const { port } = this.trap.fault
     const drain = (mostMs?: number) => this.drive(this.app.store.drain({ until: 'verified' }), 'draining', mostMs)
-    if (port !== 'clock') return drain()
     try {
-      await drain(20 * 60_000)
+      await drain(port === 'clock' ? 20 * 60_000 : undefined)
     } catch (error) {
-      if (error instanceof HoldfastError && error.reason !== 'CLOCK') throw error
-      await this.close()
-      await this.clock.advance(25 * 3_600_000)
-      await this.open()
+      const reason = error instanceof HoldfastError ? error.reason : undefined
+      if (port === 'disk' && reason === 'LOCAL_CORRUPT') await this.clock.advance(3_700_000)
+      else if (port === 'clock' && (reason === 'CLOCK' || !(error instanceof HoldfastError))) {
+        await this.close()
+        await this.clock.advance(25 * 3_600_000)
+        await this.open()
+      } else throw error
       await drain()
     }
   }

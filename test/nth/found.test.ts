@@ -1,0 +1,14 @@
+import { test } from 'vitest'
+import { type Ending, enumerate } from './loop.ts'
+import { scenarios } from './scenarios.ts'
+import type { Port } from './trap.ts'
+
+/** What the loops found, each as the loop that found it. */
+async function all(name: string, port: Port, kind: string, ending: Ending): Promise<void> {
+  const scenario = scenarios.find(each => each.name === name)
+  if (scenario === undefined) throw new Error(`no scenario is called ${name}`)
+  await enumerate(scenario, port, kind, { ending })
+}
+
+test('a conditional write that the provider has, and whose decision the journal refuses for want of space, is not said to be rejected (I2, I15)', () =>
+  all('conditional puts', 'journal', 'full', 'goes on'))
