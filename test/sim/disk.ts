@@ -42,6 +42,8 @@ export const soundDisk: DiskFaults = { failing: 0, unreadable: 0, busy: 0, capac
  */
 export interface MachineDisk {
   faults: DiskFaults
+  /** Syncs that say that they did what they did not. */
+  lies: 'names are not synced' | 'files are not synced' | undefined
   /** The disk as this process has it, under a name of its own: `/<process>/stage` is the same directory for all. */
   of(process: Process): Disk
   /** The power goes: what was not synced may be gone. */
@@ -163,7 +165,7 @@ export function machineDisk(scheduler: Scheduler, name: string, root: Folder = f
             path,
             'write',
             () => {
-              file.durable = now
+              if (disk.lies !== 'files are not synced') file.durable = now
             },
             () => {
               // Some of it may have come through; and the system may forget that the rest is missing.
@@ -242,7 +244,7 @@ export function machineDisk(scheduler: Scheduler, name: string, root: Folder = f
           path,
           'write',
           () => {
-            found.durable = now
+            if (disk.lies !== 'names are not synced') found.durable = now
           },
           () => {
             for (const [name, node] of now) if (chance() < 0.5) found.durable.set(name, node)
@@ -255,6 +257,7 @@ export function machineDisk(scheduler: Scheduler, name: string, root: Folder = f
 
   const disk: MachineDisk = {
     faults: soundDisk,
+    lies: undefined,
     onUnlink: () => {},
     of: forProcess,
     cut() {

@@ -66,6 +66,8 @@ export interface Plan {
   readonly steps: readonly Step[]
   /** When the last thing happens, ms. */
   readonly endMs: number
+  /** What the world does wrong itself, to show that it would be seen. */
+  readonly breaks?: 'names are not synced' | 'files are not synced'
 }
 
 /** A request comes at most so much later than its sender gave up: together with a minute of waiting it is less than the hold. */

@@ -64,6 +64,7 @@ export async function openWorld(plan: Plan, keepsTrace = false): Promise<World> 
   const machines: Machine[] = []
   for (const [index, { skewMs }] of plan.machines.entries()) {
     const disk = template?.disk.clone(events, `disk ${index}`) ?? machineDisk(events, `disk ${index}`)
+    disk.lies = plan.breaks
     const identity = template?.identity ?? ''
     machines.push({
       index,

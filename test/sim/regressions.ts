@@ -1,0 +1,46 @@
+import { leastHoldMs, type Plan } from './plan.ts'
+
+/** The worlds that showed a bug, as small as they could be made. */
+export const regressions: readonly { readonly name: string; readonly plan: Plan }[] = [
+  {
+    name: 'nodes that meet an empty bucket at once agree on its identity, also where the service cannot create only (seed 234)',
+    plan: {
+      seed: 234,
+      engine: 'memory',
+      machines: [
+        { processes: 1, skewMs: 5657 },
+        { processes: 1, skewMs: 70243 },
+        { processes: 1, skewMs: 150243 },
+      ],
+      providers: [
+        { weakness: ['createIfAbsent'], lies: 0 },
+        { weakness: ['replaceIf'], lies: 0 },
+      ],
+      store: {
+        holdMs: leastHoldMs + 1_000,
+        ack: 'local',
+        keys: 'strict',
+        cacheBytes: 0,
+        maxStageBytes: 10_000_000,
+        hedge: false,
+        scrub: false,
+      },
+      isNew: false,
+      steps: [
+        { what: 'delete', slot: 2, key: 'k/0', isConditional: false, at: 1782.244 },
+        {
+          what: 'put',
+          slot: 0,
+          key: 'k/0',
+          body: 'body 234.9',
+          size: 142,
+          as: 'stream',
+          isConditional: false,
+          abortMs: undefined,
+          at: 1855.498,
+        },
+      ],
+      endMs: 2000,
+    },
+  },
+]
