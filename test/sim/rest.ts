@@ -17,7 +17,8 @@ export async function rest(world: World, history: History): Promise<void> {
   await everybodyUp(world)
   if (faults.length > 0) return
   if (!(await drained(world)) || faults.length > 0) return
-  if (world.clouds.every(({ isStrong }) => isStrong)) await compare(world, history, 'drained', 'known')
+  const isSound = world.machines.every(({ isSpoilt }) => !isSpoilt)
+  if (isSound && world.clouds.every(({ isStrong }) => isStrong)) await compare(world, history, 'drained', 'known')
   await reconcile(world)
   if (faults.length > 0) return
   await compare(world, history, 'at rest', 'all')
