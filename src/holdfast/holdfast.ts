@@ -173,6 +173,7 @@ export interface HoldfastDeps {
 export function holdfast(deps: HoldfastDeps): Holdfast {
   const { writes, reader, events, closing } = deps
   const inFlight = new Set<Promise<unknown>>()
+  let leave: (() => void) | undefined
   let closed: Promise<void> | undefined
 
   const demandOpen = () => {
@@ -196,8 +197,13 @@ export function holdfast(deps: HoldfastDeps): Holdfast {
       }
     })()
     inFlight.add(running)
+    // Between two tries it may wait for nothing but time, which keeps no process alive: who awaits it would never hear of it.
+    leave ??= writes.clock.stayAlive?.()
     const forget = () => {
       inFlight.delete(running)
+      if (inFlight.size > 0) return
+      leave?.()
+      leave = undefined
     }
     running.then(forget, forget)
     return running

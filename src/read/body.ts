@@ -1,5 +1,6 @@
 import { Readable } from 'node:stream'
 import { HoldfastError, shown } from '../core/errors.ts'
+import { pause } from '../core/pause.ts'
 import { watch } from '../core/guard.ts'
 import { asError } from './enter.ts'
 import { isHeld } from './knowledge.ts'
@@ -102,7 +103,7 @@ export function bodyOf(given: BodyPlan, first: Stretch): ReadableStream<Uint8Arr
     if (broken !== undefined) failures.set(last, broken)
     const places = placesFor(plan, at, last, broken)
     for (let round = 0; round < rounds; round++) {
-      if (round > 0) await deps.clock.sleep(deps.random.number() * longestWaitMs, signal)
+      if (round > 0) await pause(deps.clock, deps.random.number() * longestWaitMs, signal)
       for (const [index, place] of places.entries()) {
         try {
           const opened = await place.open(round > 0 || index === places.length - 1)

@@ -1,6 +1,7 @@
 import { HoldfastError } from '../core/errors.ts'
 import { withLimits } from '../core/guard.ts'
 import { compareKeys } from '../core/key.ts'
+import { pause } from '../core/pause.ts'
 import type { ListRequest } from '../core/provider.ts'
 import { listedAlone } from './alone.ts'
 import { asError, enter } from './enter.ts'
@@ -40,7 +41,7 @@ export async function* list(deps: ReadDeps, question: ListQuestion, signal: Abor
         if (whenUnreachable !== 'local' || hasBegun) throw error
         return yield* aloneOr(deps, request, error)
       }
-      await deps.clock.sleep(deps.random.number() * longestWaitMs, signal)
+      await pause(deps.clock, deps.random.number() * longestWaitMs, signal)
       failures = new Map()
       continue
     }

@@ -56,6 +56,16 @@ try {
       await store.drain({ until: 'verified' })
       say('drained')
       break
+    case 'list':
+    case 'reconcile':
+      // Nobody answers, so that between two tries nothing is waited for but time.
+      try {
+        await (work === 'list' ? Array.fromAsync(store.list()) : store.reconcile())
+      } catch (error) {
+        if (!(error instanceof HoldfastError)) throw error
+        say(`${work}: ${error.code}`)
+      }
+      break
     case 'work':
       // As an app that never looks at what it was promised.
       for (let i = 0; i < 20; i++) {

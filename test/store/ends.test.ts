@@ -66,6 +66,19 @@ describe('a process that never calls close', () => {
     expect(await store.get('k3')).toBeUndefined()
   })
 
+  test.each(['list', 'reconcile'])(
+    '%s: hears that no cloud is there, instead of ending in the middle of it (I47)',
+    async work => {
+      const directory = join(await scratch(), 'store')
+      const { lines, stderr, code } = await run([work, directory, await closedPort()])
+      expect({ lines, stderr, code }).toEqual({
+        lines: ['open', `${work}: UNAVAILABLE`, 'exit 0'],
+        stderr: '',
+        code: 0,
+      })
+    },
+  )
+
   for (const [what, origin] of Object.entries({ 'that are silent': blackHole, 'that are not there': closedPort }))
     test(`with two clouds ${what} it works all the same, ends by itself, and says nothing (I11, I47)`, {
       timeout: 60_000,
