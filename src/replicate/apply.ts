@@ -136,9 +136,12 @@ function compare(write: WriteRow, found: RemoteObject, applying: Applying): Sett
   return { is: 'overtaken', by: there.version, foreign: there.whose === 'foreign' ? found : undefined }
 }
 
-/** A repair was made because somebody read the bytes of this object, and they were wrong: that its provider says otherwise proves nothing. */
-function isKnownDamaged({ task: { write, replica } }: Applying, found: RemoteObject): boolean {
-  return write.origin === 'repair' && replica.storedAt === undefined && replica.token === found.token
+/**
+ * The bytes of this very object were read, or missed, after its provider had acknowledged them, and they were wrong: by our own second look, or by whoever
+ * made the repair. That its provider says otherwise proves nothing.
+ */
+function isKnownDamaged({ task: { replica } }: Applying, found: RemoteObject): boolean {
+  return replica.token === found.token
 }
 
 /** How much later than our own put a provider's whole seconds may make an object look. */
