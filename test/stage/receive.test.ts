@@ -64,6 +64,20 @@ describe('receiving a body', () => {
     expect(published.in === 'file' && (await readFile(join(path, 'bodies', published.file))).equals(body)).toBe(true)
   })
 
+  test('stores a small body as it came, also where one chunk is all of it and is written over afterwards (I2)', async () => {
+    const { stage } = await openScene()
+    const body = bytes(10_000)
+    const buffer = Buffer.from(body)
+    async function* reusing(): AsyncGenerator<Uint8Array> {
+      yield buffer
+      buffer.fill(0)
+    }
+    const draft = await stage.receive(reusing(), { expected: { size: body.length } })
+    const published = await draft.publish()
+    expect(draft.digests).toMatchObject(digestsOf(body))
+    expect(published.in === 'row' && body.equals(published.bytes)).toBe(true)
+  })
+
   test('writes files 0600 under names of 32 hex digits (I43)', async () => {
     const before = process.umask(0)
     try {
