@@ -218,8 +218,8 @@ describe('what a library does not do', () => {
   test('its timers keep no process alive', () => {
     const kept: Readonly<Record<string, string>> = {
       'src/cli/commands/worker.ts': 'is what keeps `holdfast worker` alive until it is stopped',
-      'src/holdfast/waiting.ts':
-        'runs only while a caller awaits a promise of ours, and is what keeps that process alive until it settles',
+      'src/core/system.ts':
+        'stayAlive: runs only while a caller awaits a promise of ours, and is what keeps that process alive until it settles',
       'src/providers/fs/lock.ts': 'pauses within a call that a caller awaits, for milliseconds',
       'src/providers/fs/lock-worker.ts': 'in a thread that is unref’d as a whole',
     }
