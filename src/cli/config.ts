@@ -78,8 +78,13 @@ async function readJson(file: string): Promise<unknown> {
   try {
     return JSON.parse(await readFile(file, 'utf8'))
   } catch (error) {
-    throw new Usage(`${plain(file)}: ${(error as Error).message}`, { cause: error })
+    throw new Usage(`${plain(file)}: ${withoutQuote((error as Error).message)}`)
   }
+}
+
+/** JSON.parse quotes what it stumbles over, and that may be a secret. */
+function withoutQuote(message: string): string {
+  return message.replace(/^(Unexpected token) [^]* is not valid JSON$/, '$1: this is not valid JSON')
 }
 
 /** Node takes the types out of TypeScript by itself; what it cannot take out is said. */

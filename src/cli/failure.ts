@@ -1,4 +1,5 @@
 import type { ErrorCode, HoldfastError } from '../index.ts'
+import { inert } from './format.ts'
 import { Interrupted } from './io.ts'
 
 /** What the program ends with. Scripts rely on these: docs/cli.md names them. */
@@ -53,10 +54,10 @@ const remedies: Partial<Readonly<Record<ErrorCode, string>>> = {
   ACK_TIMEOUT: '`holdfast status` says what it waits for',
 }
 
-/** The error in one line, without the name of the program. */
+/** The error in one line that does nothing to a terminal, without the name of the program. */
 export function lineOf(error: unknown): string {
   const message = error instanceof Error ? error.message : String(error)
-  const line = message.replaceAll(/\s*[\r\n]+\s*/g, ' ').trim()
+  const line = inert(message.replaceAll(/\s*[\r\n]+\s*/g, ' ').trim())
   if (!isHoldfastError(error)) return line
   const remedy = error.code === 'BLOCKED' ? blockedRemedy(error) : remedies[error.code]
   return remedy === undefined ? line : `${line}; ${remedy}`

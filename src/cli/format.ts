@@ -39,9 +39,22 @@ export function timeText(ms: number): string {
 export function plain(text: string): string {
   const isPlain = !/[\p{Cc}\p{Cf}\p{Zl}\p{Zp}\p{Surrogate}]/u.test(text) && text === text.trim() && text !== ''
   if (isPlain) return text
-  return JSON.stringify(text).replace(
+  return inert(JSON.stringify(text))
+}
+
+/** The text with all escaped that a terminal would obey, or hide. */
+export function inert(text: string): string {
+  return text.replace(
     /[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/gu,
     character => `\\u{${(character.codePointAt(0) ?? 0).toString(16)}}`,
+  )
+}
+
+/** One line of JSON that does nothing to a terminal either: JSON itself escapes only some of what one obeys. */
+export function jsonLine(value: unknown): string {
+  return JSON.stringify(value).replace(
+    /[\u007f-\u009f\u2028-\u202e\u2066-\u2069\ufeff]/g,
+    character => `\\u${character.charCodeAt(0).toString(16).padStart(4, '0')}`,
   )
 }
 

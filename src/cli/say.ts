@@ -1,6 +1,7 @@
 import { once } from 'node:events'
 import { styleText } from 'node:util'
 import { jsonOf, lineOf } from './failure.ts'
+import { inert, jsonLine } from './format.ts'
 import type { Io, Output } from './io.ts'
 
 type Style = Parameters<typeof styleText>[0]
@@ -32,14 +33,14 @@ export function sayTo(io: Io, isJson: boolean): Say {
       if (!isJson) await put(io.stdout, `${text}\n`)
     },
     json: async value => {
-      if (isJson) await put(io.stdout, `${JSON.stringify(value)}\n`)
+      if (isJson) await put(io.stdout, `${jsonLine(value)}\n`)
     },
     bytes: chunk => put(io.stdout, chunk),
     note: text => {
       if (!isJson) io.stderr.write(`${text}\n`)
     },
     error: (error, isVerbose) => {
-      io.stderr.write(isJson ? `${JSON.stringify(jsonOf(error))}\n` : `holdfast: ${lineOf(error)}\n`)
+      io.stderr.write(isJson ? `${jsonLine(jsonOf(error))}\n` : `holdfast: ${lineOf(error)}\n`)
       if (isVerbose && !isJson) io.stderr.write(`${stackOf(error)}\n`)
     },
     style: (style, text) => styled(io, io.stdout, style, text),
@@ -54,8 +55,10 @@ export function styled(io: Io, stream: Output, style: Style, text: string): stri
   return isColoured ? styleText(style, text, { validateStream: false }) : text
 }
 
+/** Node puts the line of the source that it could not read into a stack, or into the message: there may be a secret in it. */
 function stackOf(error: unknown): string {
-  if (!(error instanceof Error)) return String(error)
-  const own = error.stack ?? error.message
+  if (!(error instanceof Error)) return inert(String(error))
+  const frames = (error.stack ?? '').split('\n').filter(line => /^\s+at /.test(line))
+  const own = [`${error.name}: ${error.message.split('\n')[0] ?? ''}`, ...frames].map(inert).join('\n')
   return error.cause === undefined ? own : `${own}\ncaused by ${stackOf(error.cause)}`
 }
