@@ -53,7 +53,7 @@ async function failure(promise: Promise<unknown>): Promise<HoldfastError> {
   return error
 }
 
-test('I16, I37: keys that a provider would refuse or change are stored under one name at every provider, and are read, listed, copied and deleted by themselves', async () => {
+test('keys that a provider would refuse or change are stored under one name at every provider, and are read, listed, copied and deleted by themselves (I16, I37)', async () => {
   await using directory = await testDirectory()
   const [first, second] = pair()
   const store = await directory.open([first, second], { keys: 'encode' })

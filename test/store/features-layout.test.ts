@@ -93,7 +93,7 @@ test('what is adopted has the features that its provider tells of, or those that
   }
 })
 
-test('metadata that another provider cannot hold is refused before the object is fetched', async () => {
+test('metadata that another provider cannot hold is refused before the object is fetched (I36, I37)', async () => {
   await using directory = await testDirectory()
   const a = keeper('a')
   const b = memory({ name: 'b' })

@@ -119,7 +119,7 @@ test('one key that is forbidden blocks only itself: a canary tells it from a for
   expect((await keysOf(inner)).length).toBe(1)
 })
 
-test('a copy that a provider acknowledged and does not have is found by the second look and sent again (I18)', async () => {
+test('a copy that a provider acknowledged and does not have is found by the second look and sent again (I18, I48)', async () => {
   await using directory = await testDirectory()
   const { faults, inner, a, b } = pair()
   faults.rules = [{ on: 'put', key: 'k', times: 1, fault: { kind: 'lie' } }]
@@ -132,7 +132,7 @@ test('a copy that a provider acknowledged and does not have is found by the seco
   expect((await bodyAt(inner, 'k'))?.toString()).toBe('body')
 })
 
-test('a copy with other bytes, or without its attributes, does not pass the second look', async () => {
+test('a copy with other bytes, or without its attributes, does not pass the second look (I18, I36, I48)', async () => {
   await using directory = await testDirectory()
   const { faults, inner, a, b } = pair()
   faults.rules = [
