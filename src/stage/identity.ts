@@ -73,15 +73,20 @@ async function putFirst(disk: Disk, draft: string, path: string): Promise<void> 
 }
 
 async function readText(disk: Disk, path: string): Promise<string> {
-  await using file = await disk.read(path)
-  const bytes = new Uint8Array(Math.min(await file.size(), longestBytes))
-  let filled = 0
-  while (filled < bytes.byteLength) {
-    const read = await file.read(bytes.subarray(filled), filled)
-    if (read === 0) break
-    filled += read
+  const file = await disk.read(path)
+  try {
+    const bytes = new Uint8Array(Math.min(await file.size(), longestBytes))
+    let filled = 0
+    while (filled < bytes.byteLength) {
+      const read = await file.read(bytes.subarray(filled), filled)
+      if (read === 0) break
+      filled += read
+    }
+    return Buffer.from(bytes.subarray(0, filled)).toString('utf8')
+  } finally {
+    // Nothing was written: a close that fails loses nothing, and says less than what failed before it.
+    await file.close().catch(() => {})
   }
-  return Buffer.from(bytes.subarray(0, filled)).toString('utf8')
 }
 
 /** Version 4 of RFC 9562: random, but for six bits. */

@@ -22,8 +22,8 @@ type Told = 'acked' | 'rejected' | 'unknown'
 
 interface OpenUpload {
   readonly key: string
-  /** MD5 of every part that was acknowledged, by number; where a later one of the number is in doubt, none. */
-  readonly parts: Map<number, string>
+  /** Every part that was acknowledged, by number; where a later one of the number is in doubt, none. */
+  readonly parts: Map<number, Uint8Array>
   /** Somebody was told, or may have been, that it is over. */
   isOver: boolean
 }
@@ -107,22 +107,19 @@ export class App {
       `part ${number}`,
       async () => (await this.store.uploads.putPart(id, number, bytes, this.terms)).etag,
     )
-    const kept = etag ?? (this.last === 'rejected' ? before : undefined)
+    const kept = etag === undefined ? (this.last === 'rejected' ? before : undefined) : bytes
     if (kept !== undefined) parts?.set(number, kept)
   }
 
-  async complete(id: string, key: string, bytes: Uint8Array, numbers: readonly number[]): Promise<void> {
+  /** Of these parts, as they were acknowledged; not at all where one is in doubt. */
+  async complete(id: string, numbers: readonly number[]): Promise<void> {
     const upload = this.uploads.get(id)
-    const complete = async () =>
-      (
-        await this.store.uploads.complete(
-          id,
-          numbers.map(number => ({ number })),
-          this.terms,
-        )
-      ).version
-    await this.write(`complete ${key}`, key, contentOf(bytes), complete)
-    if (upload !== undefined && this.last !== 'rejected') upload.isOver = true
+    const bodies = numbers.flatMap(number => upload?.parts.get(number) ?? [])
+    if (upload === undefined || bodies.length < numbers.length) return
+    const parts = numbers.map(number => ({ number }))
+    const complete = async () => (await this.store.uploads.complete(id, parts, this.terms)).version
+    await this.write(`complete ${upload.key}`, upload.key, contentOf(Buffer.concat(bodies)), complete)
+    if (this.last !== 'rejected') upload.isOver = true
   }
 
   async abort(id: string): Promise<void> {

@@ -1,4 +1,5 @@
 import { expect } from 'vitest'
+import { digestsOf } from '../../src/core/digest.ts'
 import { HoldfastError } from '../../src/core/errors.ts'
 import { checkDirectory } from '../support/directory.ts'
 import type { Scenario } from './scenarios.ts'
@@ -86,7 +87,7 @@ async function goOn(world: World, { port, kind }: Fault): Promise<void> {
     if (app.mayBe('afterwards').length !== 1 || app.mayBe('afterwards')[0] === 'absent')
       world.faults.push(`nothing is taken although all faults are over: ${app.told.at(-1)}`)
     await world.drive(endUploads(world), 'ending uploads')
-    await world.drain()
+    if (world.replicates) await world.drain()
   }
   await world.close()
   await checkDirectory(world.path, { orphans: 'allowed' })
@@ -132,10 +133,11 @@ async function checkUploads({ app, faults }: World): Promise<void> {
   for (const [id, upload] of app.uploads) {
     if (upload.isOver) continue
     const found = await app.store.uploads.get(id)
-    for (const [number, etag] of upload.parts) {
+    for (const [number, bytes] of upload.parts) {
       const part = found?.parts.find(each => each.number === number)
-      if (part?.etag !== etag)
-        faults.push(`part ${number} of the upload of ${upload.key} is ${part?.etag}, it was ${etag} (I1)`)
+      const { md5 } = digestsOf(bytes)
+      if (part?.etag !== md5)
+        faults.push(`part ${number} of the upload of ${upload.key} is ${part?.etag}, it was ${md5} (I1)`)
     }
   }
 }
@@ -148,6 +150,8 @@ export interface LoopOptions {
   readonly ending: Ending
   /** From this N on. Default 1. */
   readonly from?: number
+  /** Up to this N. Default until nothing is left to fail. */
+  readonly to?: number
   /** Every so many. Default 1. */
   readonly every?: number
   /** After each N also so many pairs: N and the next one, N and the one after that … Default 0. */
@@ -166,7 +170,7 @@ export async function enumerate(
   kind: string,
   options: LoopOptions,
 ): Promise<Enumerated> {
-  const { ending, from = 1, every = 1, pairs = 0 } = options
+  const { ending, from = 1, to = Number.POSITIVE_INFINITY, every = 1, pairs = 0 } = options
   const failures: string[] = []
   let runs = 0
   const run = async (at: readonly number[]) => {
@@ -178,7 +182,7 @@ export async function enumerate(
   for (let n = from; ; n += every) {
     for (let more = 1; more <= pairs; more++) await run([n, n + more])
     const { counted, sprung } = await run([n])
-    if (sprung.length === 0 || failures.length > 20) {
+    if (sprung.length === 0 || n + every > to || failures.length > 20) {
       expect(failures, `${scenario.name}, ${port}: ${kind}, ${ending}`).toEqual([])
       return { calls: counted, runs }
     }

@@ -101,7 +101,7 @@ export const scenarios: readonly Scenario[] = [
         await app.part(id, 1, small)
         await app.part(id, 2, file)
         await app.part(id, 1, large)
-        await app.complete(id, 'whole', Buffer.concat([large, file]), [1, 2])
+        await app.complete(id, [1, 2])
       }
       const given = await app.begin('given up')
       if (given === undefined) return
@@ -112,6 +112,7 @@ export const scenarios: readonly Scenario[] = [
   },
   {
     name: 'replicate to both',
+    opens: true,
     async before(world) {
       await world.app.put('gone', file)
       await world.app.put('over', file)
@@ -123,7 +124,6 @@ export const scenarios: readonly Scenario[] = [
       await world.app.put('over', other, marked)
       await world.app.delete('gone')
       await world.close()
-      await world.open()
     },
     act: app => app.does('drain', () => app.store.drain()),
     passMs: 20_000,

@@ -1,4 +1,4 @@
-import { cpSync, existsSync } from 'node:fs'
+import { chmodSync, cpSync, existsSync } from 'node:fs'
 import { mkdtemp, readdir, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { basename, join } from 'node:path'
@@ -67,6 +67,8 @@ export class World implements AsyncDisposable {
   private readonly options: Partial<HoldfastOptions>
   private readonly root: string
   private directory = 'store'
+  /** Whether the open store brings anything to a provider. */
+  replicates = true
   private lives = 0
   /** How many calls each service had been asked for when the fault was armed. */
   private callsBefore: readonly number[] = []
@@ -148,6 +150,7 @@ export class World implements AsyncDisposable {
       'opening',
     )
     this.app.store = store
+    this.replicates = options.replication?.run !== 'external'
   }
 
   async close(): Promise<void> {
@@ -159,6 +162,8 @@ export class World implements AsyncDisposable {
   async drop(): Promise<void> {
     const image = `store-${this.lives}`
     cpSync(this.path, join(this.root, image), { recursive: true, preserveTimestamps: true })
+    // Which rights directories have is not copied.
+    for (const tree of ['.', 'bodies', 'cache', 'drafts']) chmodSync(join(this.root, image, tree), 0o700)
     await this.close().catch(() => {})
     this.directory = image
   }
