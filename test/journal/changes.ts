@@ -43,8 +43,13 @@ export function nextChange(world: World): Change {
 type Make = (world: World) => Change
 
 const token = ({ chance, looking }: World) => looking.leaseToken() - (chance.oneIn(30) ? 1 : 0)
-const seqOf = ({ chance, lastSeq }: World) =>
-  1 + (chance.oneIn(3) ? chance.below(lastSeq + 1) : Math.max(0, lastSeq - chance.below(6)))
+/** Mostly of a write that is there. */
+function seqOf({ chance, lastSeq, looking }: World): number {
+  let seq = 1 + chance.below(lastSeq + 1)
+  for (let i = 0; i < 4 && looking.write(seq) === undefined; i++) seq = 1 + chance.below(lastSeq + 1)
+  return seq
+}
+
 const provider = ({ chance }: World) => 1 + chance.below(chance.oneIn(15) ? 5 : 3)
 const on =
   (op: keyof Book, more: (world: World) => readonly unknown[] = () => []): Make =>
@@ -107,7 +112,7 @@ const gone = { kind: 'delete', size: 0, crc32c: '', md5: '', body: { in: 'none' 
 function write(world: World, more: Partial<IncomingWrite> = {}): IncomingWrite {
   const { chance, now, versions } = world
   const key = chance.of(keys)
-  const kind = chance.oneIn(5) ? gone : { kind: 'put' as const, ...bodyOf(world) }
+  const kind = chance.oneIn(3) ? gone : { kind: 'put' as const, ...bodyOf(world) }
   const layout = { etag: `${chance.hex(4)}-1`, parts: [{ count: 1, bytes: kind.size }] }
   const attributes = { contentType: 'text/plain', metadata: chance.oneIn(3) ? { ['__proto__']: 'x', a: 'b' } : {} }
   const providers = chance.some([1, 2, 3])
@@ -165,7 +170,8 @@ const beginUpload: Make = world => {
 }
 
 const addPart: Make = world => {
-  const { chance, now } = world
+  const { chance, now, looking } = world
+  if (looking.uploads('').length === 0 && !chance.oneIn(10)) return beginUpload(world)
   const size = 1 + chance.below(9)
   const checksum = chance.oneIn(2) ? JSON.stringify({ algorithm: 'CRC32', value: 'AAAAAA==' }) : null
   const file = chance.hex(16)
@@ -185,10 +191,11 @@ const addPart: Make = world => {
 
 const completeUpload: Make = world => {
   const { chance, looking } = world
+  if (looking.uploads('').length === 0 && !chance.oneIn(10)) return beginUpload(world)
   const id = uploadOf(world)
   const chosen = looking.uploadedParts(id).filter(() => !chance.oneIn(4))
   const parts: BodyPart[] = chosen.map(({ file, size, crc32c, md5 }) => ({ file, size, crc32c, md5 }))
-  if (chance.oneIn(10)) parts.reverse()
+  if (chance.oneIn(5)) parts.reverse()
   const [first] = parts
   if (first !== undefined && chance.oneIn(10)) parts[0] = { ...first, md5: 'another' }
   const size = parts.reduce((sum, part) => sum + part.size, 0)
@@ -291,7 +298,7 @@ const makers: readonly (readonly [weight: number, make: Make])[] = [
     ]),
   ],
   [1, leased('health', world => [provider(world), { state: 'down', reason: 'NETWORK', since: world.now }])],
-  [5, beginUpload],
+  [2, beginUpload],
   [10, addPart],
   [5, completeUpload],
   [1, plainly('dropUpload', world => [uploadOf(world)])],

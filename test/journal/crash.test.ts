@@ -42,7 +42,7 @@ describe.each(engines)('power cuts under the journal in %s', engine => {
       left.check()
       await journal.close()
     }
-  })
+  }, 120_000)
 })
 
 interface Committed {
