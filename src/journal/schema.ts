@@ -65,6 +65,30 @@ export function standingOf(path: string): Standing {
   }
 }
 
+/** Names that mean something. A row with another one is in no index of what is to be done: nobody would ever miss it. */
+const names: Readonly<Record<string, Readonly<Record<string, readonly string[]>>>> = {
+  writes: {
+    kind: ['put', 'delete'],
+    origin: ['app', 'repair'],
+    state: ['tentative', 'open', 'superseded', 'refused'],
+  },
+  replicas: { state: ['waiting', 'sending', 'stored', 'verified', 'blocked', 'superseded', 'abandoned'] },
+}
+
+/** What is wrong with the journal, in a few words; `undefined` where nothing is found. `compared`: whether its indexes say what its tables do, too. */
+export function damageIn(database: Database.Database, compared: boolean): string | undefined {
+  const found = database.pragma(compared ? 'integrity_check(1)' : 'quick_check(1)', { simple: true })
+  if (found !== 'ok') return String(found)
+  for (const [table, columns] of Object.entries(names))
+    for (const [column, known] of Object.entries(columns)) {
+      const list = known.map(name => `'${name}'`).join(', ')
+      const odd = database.prepare(`SELECT ${column} FROM ${table} WHERE ${column} NOT IN (${list}) LIMIT 1`).pluck()
+      const name = odd.get()
+      if (name !== undefined) return `${column} of ${table} is ${JSON.stringify(name)}`
+    }
+  return undefined
+}
+
 /** A second connection that only looks. It sees every commit from the moment that the commit resolved. */
 export function openForReading(path: string): Database.Database {
   const database = new Database(path, { readonly: true, fileMustExist: true, timeout: 20_000 })

@@ -2,6 +2,7 @@ import {
   closeSync,
   existsSync,
   fsyncSync,
+  lstatSync,
   openSync,
   readdirSync,
   statfsSync,
@@ -13,7 +14,7 @@ import {
 import { join } from 'node:path'
 import { type MessagePort, parentPort, receiveMessageOnPort, workerData } from 'node:worker_threads'
 import type { Database } from 'better-sqlite3'
-import { HoldfastError } from '../core/errors.ts'
+import { HoldfastError, invalid } from '../core/errors.ts'
 import { bodyFiles } from './bodies.ts'
 import { sqliteBook } from './engine.ts'
 import { type FileLock, fileLock } from './locks.ts'
@@ -21,7 +22,7 @@ import { demandLog, lostLog } from './log.ts'
 import type { Answer, Book, Opened, Request, WorkerOptions } from './protocol.ts'
 import { poisonedError } from './poisoned.ts'
 import { answerTo, failure, rebuild } from './protocol.ts'
-import { asJournalError, journalFormat, openForWriting, type Standing, standingOf } from './schema.ts'
+import { asJournalError, damageIn, journalFormat, openForWriting, type Standing, standingOf } from './schema.ts'
 import { forgetRetired } from './settle.ts'
 
 /**
@@ -301,13 +302,13 @@ function copyForward(): void {
 }
 
 function checkDatabase(db: Database = database): void {
-  const found = db.pragma('quick_check(1)', { simple: true })
-  if (found !== 'ok')
-    throw new HoldfastError(
-      'CORRUPT',
-      `the journal ${journalPath} is damaged (${String(found)}). Keep the directory, do not delete it: the bodies in it may be the only copies`,
-      { field: 'journal', rule: 'damaged' },
-    )
+  const found = damageIn(db, statSync(journalPath).size <= comparedBytes)
+  if (found === undefined) return
+  throw new HoldfastError(
+    'CORRUPT',
+    `the journal ${journalPath} is damaged (${found}). Keep the directory, do not delete it: the bodies in it may be the only copies`,
+    { field: 'journal', rule: 'damaged' },
+  )
 }
 
 /**
@@ -326,14 +327,28 @@ function demandJournal(): boolean {
 
 /** A large journal is not read whole at each start: its rows have sums of their own, and are looked at when they are used. */
 const checkedWholeBytes = 256 * 2 ** 20
+/** Up to this size its indexes are compared with its tables too, which takes several times as long. */
+const comparedBytes = 64 * 2 ** 20
 
 /** Whether it was not closed by its last user, or is in use, and is small enough to be looked through. */
 function mayBeUnclean(): boolean {
   return existsSync(`${journalPath}-wal`) && statSync(journalPath).size <= checkedWholeBytes
 }
 
-/** SQLite would let the umask decide who may read. Before any connection of this process: closing a file drops the process's locks on it. */
+/**
+ * SQLite would let the umask decide who may read, and follow a link to wherever it leads. Before any connection of this process: closing a file drops
+ * the process's locks on it.
+ */
 function makePrivate(path: string): void {
+  for (const file of [path, `${path}-wal`, `${path}-shm`]) {
+    if (lstatSync(file, { throwIfNoEntry: false })?.isSymbolicLink() === true) {
+      throw invalid(
+        'directory',
+        'symlink',
+        `${file} is a symbolic link; Holdfast makes none: put the file itself there`,
+      )
+    }
+  }
   try {
     closeSync(openSync(path, 'wx', 0o600))
   } catch (error) {
