@@ -17,7 +17,7 @@ import { refusedKeptMs } from '../ledger.ts'
 import { bit, bitsOf } from '../masks.ts'
 import { memoryLookSettled } from './look-settled.ts'
 import type { Entry, MemoryTables, Upload } from './tables.ts'
-import { entriesOf, isGoing, masksOf, newestOf } from './writes.ts'
+import { entriesOf, isGoing, type Masks, masksOf, newestOf } from './writes.ts'
 
 /** A write as young as this goes before the backlog, where fresh ones are asked for. */
 const freshMs = 10_000
@@ -212,23 +212,32 @@ function asOpenKey(row: WriteRow): OpenKey {
 
 /** Counted anew each time: what the contract says of the counters is that they are this. */
 function countsOf(tables: MemoryTables): Counts {
-  const groups = new Map<string, CountGroup>()
-  const count = (group: Omit<CountGroup, 'writes' | 'bytes'>, size: number) => {
-    const id = JSON.stringify(Object.values(group))
-    const { writes, bytes } = groups.get(id) ?? { writes: 0, bytes: 0 }
-    groups.set(id, { ...group, writes: writes + 1, bytes: bytes + size })
+  const groups = new Map<string, Counted>()
+  const count = (origin: CountGroup['origin'], state: CountGroup['state'], masks: Masks, size: number) => {
+    const { waiting, blocked, stored } = masks
+    const id = `${origin} ${state} ${waiting} ${blocked} ${stored}`
+    const group = groups.get(id)
+    if (group === undefined) groups.set(id, { origin, state, waiting, blocked, stored, writes: 1, bytes: size })
+    else {
+      group.writes++
+      group.bytes += size
+    }
   }
   let oldestWaitingAt: number | undefined
   for (const { row } of tables.writes.values()) {
-    const { origin, state, size } = row
-    const { waiting, blocked, stored } = isGoing(row) ? masksOf(row) : none
-    count({ origin, state, waiting, blocked, stored }, size)
-    if (state === 'open' && waiting !== 0) oldestWaitingAt ??= row.acceptedAt
+    const masks = isGoing(row) ? masksOf(row) : none
+    count(row.origin, row.state, masks, row.size)
+    if (row.state === 'open' && masks.waiting !== 0) oldestWaitingAt ??= row.acceptedAt
   }
   for (const { parts } of tables.uploads.values())
-    for (const { size } of parts.values()) count({ origin: 'app', state: 'upload', ...none }, size)
+    for (const { size } of parts.values()) count('app', 'upload', none, size)
   const { accepted, done, superseded, abandonedEver: abandoned } = tables
   return { accepted, done, superseded, abandoned, groups: [...groups.values()].sort(byPlace), oldestWaitingAt }
+}
+
+interface Counted extends CountGroup {
+  writes: number
+  bytes: number
 }
 
 const none = { waiting: 0, blocked: 0, stored: 0 } as const
