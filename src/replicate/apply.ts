@@ -25,6 +25,8 @@ const lookFirstBytes = 1024 * 1024
 const markerAfterMs = 60_000
 /** How often one attempt starts over because others write the key at the same moment. */
 const mostRounds = 8
+/** So often a service may refuse to create what it then says is not there: Ceph 16 does, over a delete marker where versioning was suspended. */
+const mostRefusedCreates = 3
 
 export interface Applying {
   readonly task: Task
@@ -77,13 +79,14 @@ async function applyPut(applying: Applying): Promise<Settled> {
     found = await look(applying)
   else condition = known === undefined ? { absent: true } : { token: known.token }
 
+  let refusedCreates = 0
   for (let round = 0; round < mostRounds; round++) {
     if (condition === undefined) {
       if (found !== undefined) {
         const settled = compare(write, found, applying)
         if (settled !== undefined) return settled
         if (replaceIf) condition = { token: found.token }
-      } else if (createIfAbsent) condition = { absent: true }
+      } else if (createIfAbsent && refusedCreates < mostRefusedCreates) condition = { absent: true }
     }
     try {
       const stored = await send(applying, condition)
@@ -91,6 +94,7 @@ async function applyPut(applying: Applying): Promise<Settled> {
     } catch (error) {
       if (!isPrecondition(error)) throw error
       found = await look(applying)
+      if (found === undefined) refusedCreates++
       condition = undefined
     }
   }

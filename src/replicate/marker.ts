@@ -10,6 +10,8 @@ import { noteClock, type Target } from './target.ts'
 
 /** How often a marker is tried again when others write it at the same moment. */
 const mostRounds = 8
+/** After so many a service that refuses to create what it says is not there is not asked to hold that condition; see `apply`. */
+const mostCreates = 3
 
 /** The version of the newest delete of the key that the target was told of; see `markerAt`. Notes the target's clock. */
 export async function readMarker(
@@ -44,7 +46,7 @@ export async function writeMarker(
         noteClock(target, found.serverTime, now())
         if (found.version >= version) return { version: found.version, token: found.token }
         condition = target.capabilities.replaceIf ? { token: found.token } : undefined
-      } else condition = target.capabilities.createIfAbsent ? { absent: true } : undefined
+      } else condition = target.capabilities.createIfAbsent && round < mostCreates ? { absent: true } : undefined
     }
     try {
       const put = await target.provider.put(

@@ -139,7 +139,8 @@ test('blocks that the service dropped half-way, or that another write took along
 test('a SAS that ended blocks the provider; opened with a new one the store goes on where it was (A7, P1, I33)', async () => {
   await using directory = await testDirectory()
   const provider = azures()
-  const store = await directory.open([provider, memory({ name: 'other' })])
+  const other = memory({ name: 'other' })
+  const store = await directory.open([provider, other])
   await store.put('before', 'was there')
   await store.drain({ until: 'verified' })
   await store.close()
@@ -157,11 +158,11 @@ test('a SAS that ended blocks the provider; opened with a new one the store goes
     const endpoint = `${proxy.endpoint}/${accountName}`
     return azure({ container: container.containerName, name: 'azure', endpoint, accountName, sasToken })
   }
-  const late = await directory.open([by(await sas(-60_000)), memory({ name: 'other' })])
+  const late = await directory.open([by(await sas(-60_000)), other])
   await late.put('k', 'body')
   await eventually(async () => (await late.status()).blocked.reasons.some(({ reason }) => reason === 'CREDENTIALS'))
   await late.close()
-  const again = await directory.open([by(await sas(3_600_000)), memory({ name: 'other' })])
+  const again = await directory.open([by(await sas(3_600_000)), other])
   // What was known of it is believed until it is asked again.
   await eventually(async () => (await again.status()).providers[0]?.state === 'up')
   await again.drain({ until: 'verified' })

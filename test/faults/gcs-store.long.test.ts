@@ -112,13 +112,15 @@ test('a token that is revoked before its time is refreshed once, and the store g
   const store = await directory.open([provider, memory({ name: 'other' })])
   await store.put('before', 'was there')
   await store.drain({ until: 'verified' })
+  const told: string[] = []
+  store.on('provider', ({ state }) => told.push(state))
   token = 'revoked'
   await store.put('k', 'body')
-  await eventually(() => refreshed > 0)
-  await eventually(async () => (await store.status()).providers[0]?.state === 'up')
+  await eventually(() => told.length === 2)
   await store.drain({ until: 'verified' })
   expect((await bodyAt(provider, 'k'))?.toString()).toBe('body')
   expect(refreshed).toBe(1)
+  expect(told).toEqual(['blocked', 'up'])
 })
 
 test('while no token can be had the provider is down and all else goes on, and it drains when there is one (G8, I11, I33)', async () => {

@@ -17,10 +17,12 @@ describe('a bucket that keeps versions, at Ceph', {
 }, () => {
   let rgw: Rgw
   let raw: S3Client
+  let at: Pick<Rgw, 'endpoint' | 'credentials'>
 
   beforeAll(async () => {
     rgw = await startRgw()
-    raw = new S3Client({ ...rgw, region: 'us-east-1', forcePathStyle: true })
+    at = { endpoint: rgw.endpoint, credentials: rgw.credentials }
+    raw = new S3Client({ ...at, region: 'us-east-1', forcePathStyle: true })
   })
   afterAll(async () => {
     raw?.destroy()
@@ -48,7 +50,7 @@ describe('a bucket that keeps versions, at Ceph', {
       await using directory = await testDirectory()
       const bucket = `versions-${name}`
       await newBucket(bucket, status)
-      const provider = s3({ bucket, name: 's3', ...rgw })
+      const provider = s3({ bucket, name: 's3', ...at })
       const other = memory({ name: 'other' })
       const store = await directory.open([provider, other])
       await store.put('k', 'first')
@@ -76,7 +78,7 @@ describe('a bucket that keeps versions, at Ceph', {
     await using directory = await testDirectory()
     const Bucket = 'versions-lost'
     await newBucket(Bucket, 'Enabled')
-    const provider = s3({ bucket: Bucket, name: 's3', ...rgw })
+    const provider = s3({ bucket: Bucket, name: 's3', ...at })
     const store = await directory.open([provider, memory({ name: 'other' })])
     await store.put('k', 'body')
     await store.drain({ until: 'verified' })
