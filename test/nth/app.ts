@@ -148,14 +148,16 @@ export class App {
     })
   }
 
-  /** Everything that is known to be there is listed, and nothing that is known not to be. */
+  /** Everything that was there all the time is listed, and nothing that was not. */
   async list(): Promise<void> {
     await this.read('list', async () => {
+      const before = new Map(this.may)
       const keys = new Set<string>()
       for await (const entry of this.store.list(this.terms)) keys.add(nameOf(entry))
-      for (const [key, may] of this.may) {
+      for (const [key, now] of this.may) {
+        const may = [...(before.get(key) ?? [absent]), ...now]
         if (!may.includes(absent) && !keys.has(key)) this.faults.push(`the listing lacks ${key}`)
-        if (may.length === 1 && may[0] === absent && keys.has(key))
+        if (may.every(content => content === absent) && keys.has(key))
           this.faults.push(`the listing has ${key}, which is absent`)
       }
     })

@@ -10,14 +10,17 @@ async function all(name: string, port: Port, kind: string, ending: Ending): Prom
   await enumerate(scenario, port, kind, { ending })
 }
 
-test('a conditional write that the provider has, and whose decision the journal refuses for want of space, is not said to be rejected (I2, I15)', () =>
-  all('conditional puts', 'journal', 'full', 'goes on'))
+test(
+  'a conditional write that the provider has, and whose decision the journal refuses for want of space, is not said to be rejected (I2, I15)',
+  () => all('conditional puts', 'journal', 'full', 'goes on'),
+  120_000,
+)
 
 test('a disk on which nothing can be read nor closed any more is CORRUPT when the directory is opened, and no error of the language (I47)', async () => {
   const scenario = scenarios.find(each => each.name === 'replicate to both')
   if (scenario === undefined) throw new Error('no such scenario')
-  for (const n of [7, 8, 9, 10]) {
+  for (const n of [8, 9, 10]) {
     const { faults } = await once(scenario, { port: 'disk', kind: 'EIO for ever', at: [n] }, 'goes on')
     expect(faults, `N=${n}`).toEqual([])
   }
-})
+}, 120_000)

@@ -23,7 +23,7 @@ if (one === undefined)
         const { runs } = await enumerate(scenario, port, kind, { ending, most: 1, seed: turn })
         table.push(`${scenario.name}: ${port}, ${kind}, ${ending}, ${runs} runs`)
       }
-    })
+    }, 120_000)
 else
   test(one, async () => {
     const [name, port, kind = '', numbers = '', ending] = one.split('|')
