@@ -1,16 +1,15 @@
 import { fork } from 'node:child_process'
 import { createHash, randomBytes } from 'node:crypto'
-import { mkdtemp, readdir, readFile, rm } from 'node:fs/promises'
+import { mkdtemp, readdir, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as wait } from 'node:timers/promises'
 import { expect, test } from 'vitest'
 import { recognise } from '../../src/core/entry.ts'
 import type { Provider } from '../../src/core/provider.ts'
-import { systemClock } from '../../src/core/system.ts'
-import { openJournal } from '../../src/journal/sqlite.ts'
 import { providersOf, startClouds } from '../support/clouds.ts'
 import { checkDirectory } from '../support/directory.ts'
+import { collectAll } from './collect.ts'
 import { partOf, partSizes, type Report } from './uploads-writer.ts'
 
 const kills = Math.ceil(Number(process.env['HOLDFAST_KILLS'] ?? 20) / 4)
@@ -26,7 +25,7 @@ interface Told {
 }
 
 test(
-  `after ${kills} kills at random moments, every part that was reported is there or in its object, and every object that was reported is whole at both providers (I1, I10)`,
+  `after ${kills} kills at random moments, every part that was reported is there or in its object, and every object that was reported is whole at both providers (P1, I1, I10, I20)`,
   async () => {
     const seed = process.env['HOLDFAST_SEED'] ?? randomBytes(4).toString('hex')
     console.log(`seed ${seed}: HOLDFAST_SEED=${seed} repeats the moments`)
@@ -135,21 +134,6 @@ function etagFor(key: string): string {
       .digest(),
   )
   return `${createHash('md5').update(Buffer.concat(md5s)).digest('hex')}-${partSizes.length}`
-}
-
-/** What killed processes had published and could not commit any more is collected after a quarter of an hour: here, now. */
-async function collectAll(path: string): Promise<void> {
-  const identity = JSON.parse(await readFile(join(path, 'holdfast.json'), 'utf8')) as { directory: string }
-  const { journal } = await openJournal({
-    path,
-    directory: identity.directory,
-    writer: '0'.repeat(16),
-    clock: systemClock,
-  })
-  const lease = await journal.lease()
-  await lease?.collect(await readdir(join(path, 'bodies')))
-  await lease?.end()
-  await journal.close()
 }
 
 function start(

@@ -1,4 +1,4 @@
-import { readSync, writeSync } from 'node:fs'
+import { appendFileSync, existsSync, readSync, writeSync } from 'node:fs'
 import { join } from 'node:path'
 import { setTimeout as wait } from 'node:timers/promises'
 import Database from 'better-sqlite3'
@@ -161,10 +161,12 @@ const scenarios: Readonly<Record<string, () => Promise<void>>> = {
     await store.close()
   },
 
-  /** Opens and works again and again, `life` 'new': in a new directory each time. The parent lets one more call succeed in each life. */
+  /** Opens and works again and again, `life` 'new': in a new directory each time, 'same': in one that is poisoned. The parent lets one more call succeed in each life. */
   async errors() {
     for (let n = 1; ; n++) {
       phase('before a life')
+      // As a sync that failed leaves it: each opening is the recovery from that, whatever the life before came to.
+      if (life === 'same' && existsSync(directory)) appendFileSync(join(directory, 'poisoned'), 'for a test\n')
       standStill()
       phase('a life')
       let store: Holdfast | undefined

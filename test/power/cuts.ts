@@ -28,7 +28,7 @@ export interface CutOptions {
   /** What the child hears. Default: go on. */
   readonly answer?: (ask: Ask) => Answer
   /** What is done with a disk without power, and its clouds. Default: it is opened and compared with what is promised. */
-  readonly then?: (cut: Image, places: string, promised: Snapshot, ask: Ask) => Promise<readonly string[]>
+  readonly look?: (cut: Image, places: string, promised: Snapshot, ask: Ask) => Promise<readonly string[]>
 }
 
 /** A copy of these clouds, or new ones. */
@@ -51,7 +51,7 @@ export async function cutAtEverySync(bench: Bench, scenario: string, options: Cu
   const places = await placesLike(bench, options.places)
   const isProvider = scenario === 'provider'
   const look =
-    options.then ??
+    options.look ??
     ((cut, there, promised) =>
       isProvider ? lostFromProvider(cut.at, promised) : lostFrom(join(cut.at, 'store'), there, promised))
   const lost: string[] = []

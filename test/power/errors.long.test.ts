@@ -8,7 +8,7 @@ import { type Ledger, newLedger, type Told } from './ledger.ts'
 import { lostFrom } from './look.ts'
 
 test.for([
-  { where: 'in one directory, which is opened again each time', life: 'same' },
+  { where: 'in one directory, poisoned, and recovered each time', life: 'same' },
   { where: 'in a new directory each time', life: 'new' },
 ])(
   'the Nth sync fails and so do all after it, N = 1, 2, 3 …: nothing is acknowledged any more, and a power cut then takes nothing that was, $where (D2, D3, D4, I1, I2, I4)',

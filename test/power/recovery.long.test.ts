@@ -74,7 +74,7 @@ test('a power cut at any sync of a recovery, and at any of the recovery from tha
     disk: await live1.cut(),
     places,
     promised,
-    async then(cut, there, known, { number }) {
+    async look(cut, there, known, { number }) {
       const again = await cutAtEverySync(bench, 'recovery', {
         disk: await cut.cut(),
         places: there,

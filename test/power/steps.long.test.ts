@@ -58,7 +58,7 @@ test('a process killed before any call that changes a file (bytes, names, syncs)
     kinds: 'snw',
     args: [directory, places, 'release'],
     onTold: ledger.told,
-    async onAsk(ask) {
+    async onAsk(ask): Promise<Answer> {
       calls.set(ask.call, (calls.get(ask.call) ?? 0) + 1)
       if (ask.number % stride === 0) await look(ask)
       return 'go'

@@ -25,18 +25,28 @@ test.for(scenarios)(
   },
 )
 
+test('where a sync brings nothing along but what it is asked for (ext4 without a journal), it is the same for put and delete (D1, D3, I1, I3, I5)', async context => {
+  const bench = await powerBench(context, 'ext4 without a journal')
+  const { images, lost } = await cutAtEverySync(bench, 'writes', {
+    isCut: ({ phase }) => /^(put|delete|eight)/.test(phase),
+  })
+  console.log(`${images} images without a journal`)
+  expect(lost).toEqual([])
+  expect(images).toBeGreaterThan(15)
+})
+
 const isBytes = ({ call, path }: Ask) => call === 'fdatasync' && path.includes('/drafts/')
 const isNames = ({ path }: Ask) => path.endsWith('/bodies')
 const isLog = ({ path }: Ask) => path.endsWith('-wal')
 
 test.for([
   { what: 'the bytes of bodies', scenario: 'writes', is: isBytes },
-  { what: 'the names of bodies', scenario: 'used', is: isNames },
+  { what: 'the names of bodies', scenario: 'writes', is: isNames, on: 'ext4 without a journal' as const },
   { what: 'the log of the journal', scenario: 'used', is: isLog },
   { what: 'the bytes of objects', scenario: 'provider', is: ({ call }: Ask) => call === 'fdatasync' },
   { what: 'the names of objects', scenario: 'provider', is: ({ call }: Ask) => call === 'fsync' },
-])('a disk that only says that it synced $what is seen to lose them', async ({ scenario, is }, context) => {
-  const bench = await powerBench(context)
+])('a disk that only says that it synced $what is seen to lose them', async ({ scenario, is, on }, context) => {
+  const bench = await powerBench(context, on)
   const { images, lost } = await cutAtEverySync(bench, scenario, {
     answer: ask => (is(ask) ? 'nothing' : 'go'),
     isCut: ({ phase }) => phase.startsWith('delete') || phase.endsWith('at once'),
