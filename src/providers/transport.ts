@@ -10,13 +10,21 @@ export interface Broken {
 const tlsCodes =
   /^(ERR_TLS_|ERR_SSL_|CERT_|SELF_SIGNED_|DEPTH_ZERO_|UNABLE_TO_|INVALID_PURPOSE|HOSTNAME_MISMATCH|EPROTO$)/
 
+/**
+ * Bytes that did not come as they were sent: nothing is wrong with who the service is, and what was asked of it before may have been done. Only a
+ * connection that stands has records to be damaged.
+ */
+const damagedCodes = /BAD_RECORD|DECRYPTION_FAILED|UNEXPECTED_EOF/
+
 /** Of errors of Node, TLS, undici and DNS; of what `fetch` throws, the cause is meant. `undefined`: it is none of those. */
 export function brokenBy(thrown: unknown): Broken | undefined {
   const { code: found, message, path } = insideOf(thrown)
   // Of a file that something wanted to read: a key, a token.
   if (path !== undefined) return undefined
   const code = typeof found === 'string' ? found : ''
-  if (tlsCodes.test(code)) return { reason: 'TLS', isSent: false }
+  if (tlsCodes.test(code)) {
+    return damagedCodes.test(code) ? { reason: 'NETWORK', isSent: true } : { reason: 'TLS', isSent: false }
+  }
   if (code.startsWith('HPE_')) return { reason: 'PROTOCOL', isSent: true }
   const isSent = !isConnecting(insideOf(thrown)) && !/before secure TLS connection/.test(message ?? '')
   if (/^(ETIMEDOUT|ESOCKETTIMEDOUT|ERR_SOCKET_CONNECTION_TIMEOUT)$/.test(code)) return { reason: 'TIMEOUT', isSent }

@@ -666,7 +666,7 @@ describe('errors', () => {
   test('plain HTTP where TLS is spoken is a matter of TLS, not of the object (N11)', async () => {
     const endpoint = recorder.endpoint.replace('http:', 'https:')
     const error = await failure(provider({ endpoint }).head('key', signal))
-    expect(error).toMatchObject({ code: 'UNAVAILABLE', reason: 'TLS', retryable: false })
+    expect(error).toMatchObject({ code: 'DENIED', reason: 'TLS', retryable: false })
   })
 })
 

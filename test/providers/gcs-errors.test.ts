@@ -122,7 +122,12 @@ describe('what the official client throws', () => {
       expect(provider.classify(thrown)).toMatchObject({ code: 'UNAVAILABLE', reason: 'SERVER', outcome: 'unknown' })
     }
     const tls = Object.assign(new Error('certificate has expired'), { code: 'CERT_HAS_EXPIRED' })
-    expect(provider.classify(tls)).toMatchObject({ reason: 'TLS', retryable: false, outcome: 'rejected' })
+    expect(provider.classify(tls)).toMatchObject({
+      code: 'DENIED',
+      reason: 'TLS',
+      retryable: false,
+      outcome: 'rejected',
+    })
     const refused = Object.assign(new Error('connect'), { code: 'ECONNREFUSED', syscall: 'connect' })
     expect(provider.classify(refused)).toMatchObject({ reason: 'NETWORK', outcome: 'rejected', cause: refused })
   })

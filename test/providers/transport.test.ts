@@ -23,6 +23,13 @@ describe('a connection that failed', () => {
     expect(brokenBy(failed(code))).toEqual({ reason: 'TLS', isSent: false })
   })
 
+  test.each(['ERR_SSL_SSL/TLS_ALERT_BAD_RECORD_MAC', 'ERR_SSL_DECRYPTION_FAILED_OR_BAD_RECORD_MAC'])(
+    'by %s is one whose bytes were damaged on the way: what was sent before may have been done (N11, I15)',
+    code => {
+      expect(brokenBy(failed(code))).toEqual({ reason: 'NETWORK', isSent: true })
+    },
+  )
+
   test.each<[string, object, string, boolean]>([
     ['ECONNREFUSED', { syscall: 'connect' }, 'NETWORK', false],
     ['ECONNREFUSED', {}, 'NETWORK', false],

@@ -291,7 +291,7 @@ function brokenMeaning(error: unknown): Meaning {
   const broken = brokenBy(error)
   // Names that the client gives to what has none.
   if (broken === undefined) return unsettled(/^(REQUEST_SEND|PARSE)_ERROR$/.test(code ?? '') ? 'NETWORK' : 'SERVER')
-  if (broken.reason === 'TLS') return { code: 'UNAVAILABLE', reason: 'TLS', outcome: 'rejected', retryable: false }
+  if (broken.reason === 'TLS') return rejected('DENIED', 'TLS')
   return broken.isSent ? unsettled(broken.reason) : rejected('UNAVAILABLE', broken.reason)
 }
 

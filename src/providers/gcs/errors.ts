@@ -187,7 +187,7 @@ function meaningOf(status: number, reasons: readonly string[], message: string, 
 function brokenMeaning(error: unknown): Meaning {
   const broken = brokenBy(error)
   if (broken === undefined) return unsettled('SERVER')
-  if (broken.reason === 'TLS') return rejected('UNAVAILABLE', 'TLS', false)
+  if (broken.reason === 'TLS') return rejected('DENIED', 'TLS')
   return broken.isSent ? unsettled(broken.reason) : rejected('UNAVAILABLE', broken.reason)
 }
 

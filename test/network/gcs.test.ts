@@ -1,0 +1,3 @@
+import { testCalls } from './matrix.ts'
+
+testCalls('gcs')

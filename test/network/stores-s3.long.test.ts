@@ -1,0 +1,3 @@
+import { testStores } from './matrix.ts'
+
+testStores('s3')
