@@ -87,7 +87,7 @@ test('an append blob in the place of ours is told as foreign, replaced by what i
   await using directory = await testDirectory()
   const provider = azures()
   const store = await directory.open([provider, memory({ name: 'other' })])
-  await eventually(async () => (await store.status()).providers[0]?.state === 'up')
+  await eventually(async () => (await store.status()).providers[0]?.state === 'up', 30_000)
   const theirs = container.getAppendBlobClient('k')
   await theirs.create()
   await theirs.appendBlock('theirs', 6)
@@ -121,7 +121,7 @@ test('blocks that the service dropped half-way, or that another write took along
   await using directory = await testDirectory()
   const provider = azures()
   const store = await directory.open([provider, memory({ name: 'other' })])
-  await eventually(async () => (await store.status()).providers[0]?.state === 'up')
+  await eventually(async () => (await store.status()).providers[0]?.state === 'up', 30_000)
   const body = Buffer.alloc(4 * mebibyte, 'holdfast')
   let dropped = false
   proxy.rule = ({ method, url }) => {
@@ -164,7 +164,7 @@ test('a SAS that ended blocks the provider; opened with a new one the store goes
   await late.close()
   const again = await directory.open([by(await sas(3_600_000)), other])
   // What was known of it is believed until it is asked again.
-  await eventually(async () => (await again.status()).providers[0]?.state === 'up')
+  await eventually(async () => (await again.status()).providers[0]?.state === 'up', 30_000)
   await again.drain({ until: 'verified' })
   expect((await bodyAt(provider, 'k'))?.toString()).toBe('body')
 })

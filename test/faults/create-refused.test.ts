@@ -22,8 +22,9 @@ function afterDeletes(inner: Provider, deleted: Set<string> = new Set()): { prov
       return inner.put(request, signal)
     },
     async delete(key, token, signal) {
-      await inner.delete(key, token, signal)
+      const result = await inner.delete(key, token, signal)
       deleted.add(key)
+      return result
     },
   }
   return { provider, puts: () => puts }

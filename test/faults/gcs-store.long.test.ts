@@ -22,7 +22,7 @@ test('an object that is written faster than Google lets one be changed ends with
   await using directory = await testDirectory()
   const provider = google(cloud)
   const store = await directory.open([provider, memory({ name: 'other' })])
-  await eventually(async () => (await store.status()).providers[0]?.state === 'up')
+  await eventually(async () => (await store.status()).providers[0]?.state === 'up', 30_000)
   await cloud.requests({ reset: true })
   for (let i = 0; i < 60; i++) {
     await store.put('counter', `value ${i}`)
@@ -151,7 +151,7 @@ test('an object that another tool composed has no MD5, and is served, taken in a
   await using directory = await testDirectory()
   const other = memory({ name: 'other' })
   const store = await directory.open([google(cloud), other])
-  await eventually(async () => (await store.status()).providers[0]?.state === 'up')
+  await eventually(async () => (await store.status()).providers[0]?.state === 'up', 30_000)
   const theirs = raw(cloud).bucket(bucket)
   const names = ['part 1', 'part 2']
   for (const name of names) await theirs.file(name).save(`${name};`, { resumable: false, contentType: 'text/plain' })

@@ -61,7 +61,7 @@ describe.each(Object.entries(worlds))('an answer that is lost after the work was
     await using directory = await testDirectory()
     const { provider, proxy } = at
     const store = await directory.open([provider, memory({ name: 'other' })])
-    await eventually(async () => (await store.status()).providers[0]?.state === 'up')
+    await eventually(async () => (await store.status()).providers[0]?.state === 'up', 30_000)
     let lost = 0
     const lose = (isMeant: (passing: Passing) => boolean) => {
       let times = 0

@@ -49,7 +49,7 @@ export async function survives(refusing: Refusing): Promise<void> {
     const isSaid = blocked.reasons.some(found => found.provider === name && found.reason === reason)
     return isSaid && (stops === 'provider') === (said?.state === 'blocked' && said.reason === reason)
   }
-  await eventually(told)
+  await eventually(told, 30_000)
   await new Promise(resolve => setTimeout(resolve, watchMs))
   expect(await refusing.requests()).toBeLessThan(mostRequests)
   const { accepted, done, superseded, pending, held, blocked, providers } = await store.status()
@@ -67,7 +67,7 @@ export async function survives(refusing: Refusing): Promise<void> {
 
   await refusing.heal()
   if (stops === 'replica') expect(await store.blocked.retry({ provider: name })).toBe(1)
-  if (stops === 'provider') await eventually(async () => (await store.status()).providers[0]?.state === 'up', 15_000)
+  if (stops === 'provider') await eventually(async () => (await store.status()).providers[0]?.state === 'up', 30_000)
   await store.drain({ until: 'verified' })
   const keys = stops === 'replica' ? ['before', 'passes', 'refused'] : ['before', 'refused']
   for (const each of [provider, other]) {
