@@ -2,7 +2,7 @@ import { expect, test } from 'vitest'
 import { flipFor } from './flips.ts'
 
 /** Seconds; by hand more. */
-const seconds = Number(process.env['HOLDFAST_FLIP_SECONDS'] ?? 30)
+const seconds = Number(process.env['HOLDFAST_FLIP_SECONDS'] ?? 20)
 
 test(
   `a journal with a bit flipped anywhere, for ${seconds} s, is refused, or told of, or no worse for it: no wrong byte is served or sent (D10, J6, I7)`,

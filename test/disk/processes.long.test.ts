@@ -14,6 +14,8 @@ import { type Failed, type StoreProcess, storeProcess } from './process.ts'
 // What happens to a process: signals, an end in the middle, limits, a pause.
 
 const large = 60_000
+/** What it accepts stays in its directory: its clouds end with it. */
+const keeping = { store: { replication: { run: 'external' } } } as const
 
 /** Puts that nobody waits for; what was acknowledged of them when the process is over. */
 function traffic(app: StoreProcess, count: number): { readonly promised: Promised; readonly failed: Failed[] } {
@@ -60,7 +62,7 @@ describe('a process that ends in the middle of its puts', () => {
   for (const [how, { end, code }] of Object.entries(ends))
     test(`${how}, keeps what it acknowledged (I1, I3, I47)`, async () => {
       const directory = join(await scratch(), 'store')
-      const app = await storeProcess(directory)
+      const app = await storeProcess(directory, keeping)
       await app.order({ do: 'open' })
       const { promised } = traffic(app, 150)
       await eventually(() => promised.size >= 20)
@@ -72,7 +74,7 @@ describe('a process that ends in the middle of its puts', () => {
 
   test('by close, settles every put that is under way, takes no more, and ends by itself (P3, I1, I2)', async () => {
     const directory = join(await scratch(), 'store')
-    const app = await storeProcess(directory)
+    const app = await storeProcess(directory, keeping)
     await app.order({ do: 'open' })
     const { promised, failed } = traffic(app, 150)
     await eventually(() => promised.size >= 20)
