@@ -67,11 +67,9 @@ async function uncut(engine: Engine): Promise<readonly Committed[]> {
 function cutAt(disk: Disk, commit: number, when: 'before' | 'after'): Promise<Disk> {
   const { promise, resolve, reject } = Promise.withResolvers<Disk>()
   let commits = -1
-  const atCommit = async (moment: 'before' | 'after'): Promise<void> => {
+  const atCommit = (moment: 'before' | 'after'): void => {
     if (moment === 'before') commits++
-    if (commits !== commit || moment !== when) return
-    resolve(disk.cut())
-    await new Promise<never>(() => {})
+    if (commits === commit && moment === when) resolve(disk.cut())
   }
   const answered = () => reject(new Error('a process was answered after the power was cut'))
   disk.open(first, atCommit).then(script).then(answered, reject)

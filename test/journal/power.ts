@@ -64,6 +64,7 @@ function inMemory(): Disk {
 
 function onDisk(root: string): Disk {
   const path = join(root, 'journal.sqlite')
+  let isCut = false
   const ends: (() => void)[] = [() => rmSync(root, { recursive: true, force: true })]
   return {
     open(writer, atCommit) {
@@ -82,13 +83,14 @@ function onDisk(root: string): Disk {
         connect({
           directory,
           clock,
-          writer: inThisThread(database, book, atCommit),
+          writer: inThisThread(database, book, () => isCut, atCommit),
           looking: { ...look(reading), ...lookSettled(reading), close },
           others: () => () => {},
         }),
       )
     },
     cut() {
+      isCut = true
       const copy = mkdtempSync(`${root}-`)
       for (const suffix of ['', '-wal'])
         if (existsSync(path + suffix)) copyFileSync(path + suffix, join(copy, `journal.sqlite${suffix}`))
@@ -106,7 +108,13 @@ function onDisk(root: string): Disk {
 }
 
 /** As the thread that writes, one change a commit. */
-function inThisThread(database: Database.Database, book: Book, atCommit: AtCommit = () => {}): Writer {
+function inThisThread(
+  database: Database.Database,
+  book: Book,
+  isCut: () => boolean,
+  atCommit: AtCommit = () => {},
+): Writer {
+  const never = new Promise<never>(() => {})
   return {
     async call(op, ...args) {
       if (op === 'close' || op === 'endLease') return undefined
@@ -114,8 +122,10 @@ function inThisThread(database: Database.Database, book: Book, atCommit: AtCommi
       database.exec('BEGIN IMMEDIATE')
       const answer = answerTo(book, { id: 0, op: name, args: structuredClone(args) })
       await atCommit('before', [name])
+      if (isCut()) return never
       database.exec('COMMIT')
       await atCommit('after', [name])
+      if (isCut()) return never
       if (answer.ok) return answer.value
       throw rebuild(answer)
     },
