@@ -19,48 +19,41 @@ export function begin(world: World, history: History): void {
 
 function happen(world: World, history: History, step: Step): void {
   const { scheduler } = world
-  switch (step.what) {
-    case 'mood': {
-      const cloud = world.clouds[step.provider]
-      if (cloud === undefined) return
-      cloud.mood = step.mood
-      scheduler.after(step.ms, () => {
-        if (cloud.mood === step.mood) cloud.mood = undefined
-      })
-      return
-    }
-    case 'power cut':
-    case 'clock':
-    case 'disk':
-    case 'rot': {
-      const machine = world.machines[step.machine]
-      if (machine !== undefined) atMachine(world, machine, step)
-      return
-    }
-    default: {
-      const slot = world.slots[step.slot]
-      if (slot === undefined) return
-      if (step.what === 'kill') {
-        slot.kill()
-        scheduler.after(step.backMs, slot.up)
-      } else if (step.what === 'restart') {
-        const { process } = slot
-        const up = () => scheduler.after(step.backMs, slot.up)
-        slot.close().then(up, up)
-        // One that is killed before it has closed comes back all the same.
-        scheduler.after(step.backMs + 60_000, () => {
-          if (slot.process === process && slot.store === undefined) slot.kill()
-          slot.up()
-        })
-      } else if (step.what === 'stop') slot.process?.stop(step.ms)
-      else {
-        const { store } = slot
-        if (store === undefined) return
-        call(world, history, slot, store, step).catch((error: unknown) => {
-          if (!isExpected(error)) world.faults.push(`${step.what} at ${step.at}: ${told(error)} (I47)`)
-        })
-      }
-    }
+  if ('slot' in step) {
+    const slot = world.slots[step.slot]
+    if (slot !== undefined) atSlot(world, history, slot, step)
+  } else if (step.what === 'mood') {
+    const cloud = world.clouds[step.provider]
+    if (cloud === undefined) return
+    cloud.mood = step.mood
+    scheduler.after(step.ms, () => {
+      if (cloud.mood === step.mood) cloud.mood = undefined
+    })
+  } else {
+    const machine = world.machines[step.machine]
+    if (machine !== undefined) atMachine(world, machine, step)
+  }
+}
+
+function atSlot(world: World, history: History, slot: Slot, step: Call): void {
+  const { scheduler } = world
+  if (step.what === 'kill') {
+    slot.kill()
+    scheduler.after(step.backMs, slot.up)
+  } else if (step.what === 'restart') {
+    const { process } = slot
+    const up = () => scheduler.after(step.backMs, slot.up)
+    slot.close().then(up, up)
+    // One that is killed before it has closed comes back all the same.
+    scheduler.after(step.backMs + 60_000, () => {
+      if (slot.process === process && slot.store === undefined) slot.kill()
+      slot.up()
+    })
+  } else if (step.what === 'stop') slot.process?.stop(step.ms)
+  else if (slot.store !== undefined) {
+    call(world, history, slot, slot.store, step).catch((error: unknown) => {
+      if (!isExpected(error)) world.faults.push(`${step.what} at ${step.at}: ${told(error)} (I47)`)
+    })
   }
 }
 

@@ -3,7 +3,7 @@ import type { Holdfast } from '../../src/holdfast/holdfast.ts'
 import { openWith } from '../../src/holdfast/open.ts'
 import { openDirectory } from '../../src/stage/directory.ts'
 import { type Cloud, startCloud } from './cloud.ts'
-import { type MachineDisk, machineDisk, soundDisk } from './disk.ts'
+import { type MachineDisk, machineDisk } from './disk.ts'
 import { type MachineJournal, machineJournal } from './journal.ts'
 import { type Process, startProcess } from './machine.ts'
 import type { Plan } from './plan.ts'
@@ -176,8 +176,6 @@ export async function openWorld(plan: Plan, keepsTrace = false): Promise<World> 
   }
   return world
 }
-
-export { soundDisk }
 
 interface UsedDirectory {
   readonly disk: MachineDisk
