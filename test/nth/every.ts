@@ -26,7 +26,7 @@ const about: Readonly<Record<Port, string>> = {
 /** `HOLDFAST_SEED` repeats a run. */
 export const seed: number = Number(process.env['HOLDFAST_SEED'] ?? randomInt(1_000_000))
 /** Ns of one kind at most. `HOLDFAST_NTH_MOST=Infinity`: all of them, for half an hour. */
-const most = Number(process.env['HOLDFAST_NTH_MOST'] ?? 5)
+const most = Number(process.env['HOLDFAST_NTH_MOST'] ?? 3)
 /** After a call that fails, so many next ones, one at a time. Default 0: one call fails in a run. */
 const pairs = Number(process.env['HOLDFAST_NTH_PAIRS'] ?? 0)
 

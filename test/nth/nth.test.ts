@@ -5,7 +5,7 @@ import { scenarios } from './scenarios.ts'
 import { kinds, type Port } from './trap.ts'
 
 /** A few Ns of each scenario; `*.long.test.ts` has more, of each port and kind. */
-const kindsOfRun = 3
+const kindsOfRun = 2
 /** `scenario|port|kind|N[,N…]|ending`: this one run, with its story. Of several numbers all calls fail. */
 const one = process.env['HOLDFAST_NTH']
 

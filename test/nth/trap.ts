@@ -91,7 +91,8 @@ export class Trap {
         return inner.now() + this.offMs
       },
       sleep: (ms, signal) => {
-        if (this.meets('clock', `sleep ${ms}`, kind === 'sleep')) return Promise.reject(new Error('a sleep failed'))
+        if (this.meets('clock', `sleep ${ms}`, kind === 'sleep' || kind === 'abort'))
+          return Promise.reject(new Error('a sleep failed'))
         return inner.sleep(ms, signal)
       },
     }
