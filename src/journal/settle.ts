@@ -78,6 +78,12 @@ export function settleChanges(database: Database) {
       limit,
     })
 
+  /** Whether no other provider has the write, or could get it. */
+  const isLastOf = ({ seq, provider }: ReplicaRecord): boolean =>
+    replicas
+      .ofWrite(seq)
+      .every(other => other.provider === provider || other.state === 'abandoned' || other.state === 'superseded')
+
   /** Answers undefined where that would lose the write. */
   const abandonOne = (
     replica: ReplicaRecord,
@@ -87,9 +93,7 @@ export function settleChanges(database: Database) {
   ): AbandonedReplica | undefined => {
     const { seq, provider } = replica
     const write = getWrite.get(seq) as WriteRecord
-    const isLast = replicas
-      .ofWrite(seq)
-      .every(other => other.provider === provider || other.state === 'abandoned' || other.state === 'superseded')
+    const isLast = isLastOf(replica)
     // What a provider lost was read from another one. Of a tentative write nothing was promised.
     if (isLast && !mayLose && write.state === 'open' && write.origin === 'app') return undefined
     setAbandoned.run(seq, provider)
@@ -153,7 +157,12 @@ export function settleChanges(database: Database) {
       return abandonAll(ofProvider.all({ provider, seq: after.seq, limit }), limit, replica => {
         if (replica.state === 'superseded' || replica.state === 'abandoned') return 'nothing'
         if (replica.state !== 'verified') return abandonOne(replica, why, false, now)
+        const { origin } = getWrite.get(replica.seq) as WriteRecord
+        const isLast = isLastOf(replica)
+        // Given up at the others, and on local disk: it is what nobody else has.
+        if (isLast && origin === 'app') return undefined
         drop.run(replica.seq, provider)
+        if (isLast) replicas.supersede(replica.seq, origin)
         return 'nothing'
       })
     },

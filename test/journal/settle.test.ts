@@ -240,6 +240,37 @@ describe.each(engines)('what a person settles, in %s', engine => {
     expect(sum(journal.counts())).toEqual({ accepted: 5, is: 5 })
   })
 
+  test('a write that only the retired provider verified is kept, while it is on local disk (I18, I9)', async () => {
+    await using at = await scene(engine)
+    const journal = await at.journal(['a', 'b'])
+    const lease = await leased(journal)
+    const seq = await blocked(journal, lease, 'k', [1])
+    await lease.stored(seq, 2, evidence())
+    await lease.verified(seq, 2)
+    expect(await journal.giveUp({}, 'why', false, silent)).toEqual({ abandoned: 1, kept: 0 })
+    expect(await journal.retire(2, 'account closed', silent)).toEqual({ abandoned: 0, kept: 1 })
+    expect(statesOf(journal, seq)).toEqual(['abandoned', 'verified'])
+    expect(journal.providers().map(({ name }) => name)).toEqual(['a', 'b'])
+    await journal.accept(write('k', { providers: [1] }))
+    expect(await journal.retire(2, 'account closed', silent)).toEqual({ abandoned: 0, kept: 0 })
+    expect(journal.providers().map(({ name }) => name)).toEqual(['a'])
+    expect(sum(journal.counts())).toEqual({ accepted: 2, is: 2 })
+  })
+
+  test('a repair that only the retired provider verified is over', async () => {
+    await using at = await scene(engine)
+    const journal = await at.journal(['a', 'b'])
+    const lease = await leased(journal)
+    const { seq } = await journal.accept(write('k', { origin: 'repair', version: 'f'.repeat(32) }))
+    await lease.block(seq, 1, 'REFUSED', 'no')
+    await lease.stored(seq, 2, evidence())
+    await lease.verified(seq, 2)
+    await journal.giveUp({}, 'why', false, silent)
+    expect(await journal.retire(2, 'account closed', silent)).toEqual({ abandoned: 0, kept: 0 })
+    expect(journal.write(seq)?.state).toBe('superseded')
+    expect(journal.isOpen('k')).toBe(false)
+  })
+
   test('the id of a retired provider goes to another one only after nobody had the directory open', async () => {
     await using at = await scene(engine)
     const one = await at.journal(['a', 'b'])

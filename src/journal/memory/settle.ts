@@ -50,7 +50,7 @@ export function memorySettling(tables: MemoryTables): SettleChanges {
   ): AbandonedReplica | undefined => {
     const { provider } = replica
     const { key, version, kind, state, origin } = entry.row
-    const isLast = entry.row.replicas.every(other => other.provider === provider || isOver(other))
+    const isLast = isLastOf(entry, provider)
     // What a provider lost was read from another one. Of a tentative write nothing was promised.
     if (isLast && !mayLose && state === 'open' && origin === 'app') return undefined
     changeReplica(entry, provider, { state: 'abandoned', notBefore: 0 })
@@ -99,10 +99,16 @@ export function memorySettling(tables: MemoryTables): SettleChanges {
       const from = { seq: after.seq, provider: Number.POSITIVE_INFINITY }
       const found = replicasAfter(from, limit, ({ replica }) => replica.provider === provider)
       const owed = found.filter(({ replica }) => !isOver(replica) && replica.state !== 'verified')
-      // That it verified something is no reason any more to give up another's copy.
-      for (const { entry, replica } of found) if (replica.state === 'verified') drop(entry, provider)
       const { abandoned, kept } = giveUpAll(owed, limit, why, false, now)
-      return { abandoned, kept, next: found.length < limit ? undefined : placeOf(found.at(-1)) }
+      // That it verified something is no reason any more to give up another's copy; and none to forget what nobody else has.
+      const verified = found.filter(({ replica }) => replica.state === 'verified')
+      const lost = verified.filter(({ entry }) => entry.row.origin === 'app' && isLastOf(entry, provider))
+      for (const { entry } of verified.filter(each => !lost.includes(each))) {
+        if (isLastOf(entry, provider)) supersede(tables, entry)
+        drop(entry, provider)
+      }
+      const next = found.length < limit ? undefined : placeOf(found.at(-1))
+      return { abandoned, kept: kept + lost.length, next }
     },
 
     retireKnown(provider: number, after: string, limit: number): string | undefined {
@@ -168,6 +174,11 @@ export function memorySettling(tables: MemoryTables): SettleChanges {
 
 function placeOf(found: Found | undefined): Place | undefined {
   return found === undefined ? undefined : { seq: found.entry.row.seq, provider: found.replica.provider }
+}
+
+/** Whether no other provider has the write, or could get it. */
+function isLastOf({ row }: Entry, provider: number): boolean {
+  return row.replicas.every(other => other.provider === provider || isOver(other))
 }
 
 function drop(entry: Entry, provider: number): void {
