@@ -84,10 +84,16 @@ async function soak({ minutes, rate, seed, out }: Options, root: string, clouds:
   const samples: Sample[] = []
   const trouble = startTrouble(clouds, seed)
   let told = 0
+  const sample = (): Sample => ({
+    at: seconds(),
+    ...lookAt(child.pid ?? 0),
+    disk: bytesIn(directory),
+    backlog: app.now().backlog,
+    fault: trouble.now(),
+  })
   while (seconds() < minutes * 60 && child.exitCode === null) {
     await sleep(500)
-    const { backlog } = app.now()
-    samples.push({ at: seconds(), ...lookAt(child.pid ?? 0), disk: bytesIn(directory), backlog, fault: trouble.now() })
+    samples.push(sample())
     if (seconds() - told < 15) continue
     told = seconds()
     say(lineOf(samples, app.now()))
@@ -95,20 +101,21 @@ async function soak({ minutes, rate, seed, out }: Options, root: string, clouds:
   await trouble.stop()
   say('everything is well again: it drains, and all is compared')
   child.send('rest' satisfies Asked)
-  const rested = await app.hear('rested')
+  const drained: Sample[] = []
+  const looking = setInterval(() => drained.push(sample()), 500)
+  const rested = await app.hear('rested').finally(() => clearInterval(looking))
   await sleep(3_000)
-  const after: Sample = {
-    at: seconds(),
-    ...lookAt(child.pid ?? 0),
-    disk: bytesIn(directory),
-    backlog: app.now().backlog,
-    fault: '',
-  }
-  samples.push(after)
+  const after = sample()
   child.send('end' satisfies Asked)
   await new Promise(resolve => child.once('exit', resolve))
   const { puts, gets, deletes, lists, refused } = app.now().done
-  writeFileSync(out, plot(samples, `${minutes} minutes, ${puts} puts, ${gets} gets, ${deletes} deletes, seed ${seed}`))
+  writeFileSync(
+    out,
+    plot(
+      [...samples, ...drained, after],
+      `${minutes} minutes, ${puts} puts, ${gets} gets, ${deletes} deletes, seed ${seed}`,
+    ),
+  )
   say(
     `${puts} puts, ${gets} gets, ${deletes} deletes, ${lists} lists; ${refused} that nobody could answer; drawn in ${out}`,
   )
