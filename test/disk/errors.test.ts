@@ -1,7 +1,10 @@
-import { expect, test } from 'vitest'
+import { expect, test, vi } from 'vitest'
 import type { Status } from '../../src/holdfast/status.ts'
 import { large, log, poisoned, refusal, reopened, scene, small } from './faulted.ts'
 import { storeProcess } from './process.ts'
+
+// Processes and mounts: seconds where the machine has nothing else to do, many more where it has.
+vi.setConfig({ testTimeout: 60_000 })
 
 test('a commit that is said to have failed and is durable is found whole after a kill, and counted once (J4, I3)', async context => {
   const here = await scene(context)

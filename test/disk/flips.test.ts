@@ -1,5 +1,8 @@
-import { expect, test } from 'vitest'
+import { expect, test, vi } from 'vitest'
 import { flips } from './flips.ts'
+
+// Processes and mounts: seconds where the machine has nothing else to do, many more where it has.
+vi.setConfig({ testTimeout: 60_000 })
 
 test('a bit flipped in the head of a journal, in an index, or in the state of a write is found when it is opened (D10, J6, I7)', async () => {
   const { journal, after } = await flips()

@@ -1,10 +1,13 @@
 import { readdir, stat } from 'node:fs/promises'
 import { join } from 'node:path'
-import { expect, onTestFinished, test } from 'vitest'
+import { expect, onTestFinished, test, vi } from 'vitest'
 import { openHoldfast } from '../../src/holdfast/open.ts'
 import { checkDirectory } from '../support/directory.ts'
 import { expectAtBoth, expectServed, type Promised, putUntilRefused, twoClouds } from './acked.ts'
 import { ext4, scratch } from './place.ts'
+
+// Processes and mounts: seconds where the machine has nothing else to do, many more where it has.
+vi.setConfig({ testTimeout: 60_000 })
 
 // Real file systems, as small as they can be made.
 

@@ -1,12 +1,15 @@
 import { mkdirSync, readFileSync, rmSync, statSync, truncateSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { describe, expect, onTestFinished, test } from 'vitest'
+import { describe, expect, onTestFinished, test, vi } from 'vitest'
 import { openHoldfast } from '../../src/holdfast/open.ts'
 import { bodyFor } from '../kill/body.ts'
 import { twoClouds } from './acked.ts'
 import { copyJournal } from './journal-files.ts'
 import { scratch } from './place.ts'
 import { storeProcess } from './process.ts'
+
+// Processes and mounts: seconds where the machine has nothing else to do, many more where it has.
+vi.setConfig({ testTimeout: 60_000 })
 
 // A journal that was not closed, and its log.
 
