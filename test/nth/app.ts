@@ -3,6 +3,7 @@ import { HoldfastError } from '../../src/core/errors.ts'
 import type { Holdfast } from '../../src/holdfast/holdfast.ts'
 import type { PutOptions } from '../../src/holdfast/input/put.ts'
 import type { ListEntry } from '../../src/read/types.ts'
+import { sleepFailed } from './trap.ts'
 
 /** What is under a key, in words: `absent`, or the MD5 of the bytes with their type and metadata. */
 export type Content = string
@@ -219,6 +220,7 @@ export class App {
 
   private judge(what: string, error: unknown, isWrite: boolean): Told {
     if (this.signal?.aborted === true && error === this.signal.reason) return 'rejected'
+    if (error === sleepFailed && !isWrite) return 'unknown'
     if (!(error instanceof HoldfastError)) {
       this.faults.push(`${what} rejected with ${error instanceof Error ? error.stack : String(error)} (I47)`)
       return 'unknown'

@@ -31,6 +31,9 @@ export interface Fault {
   readonly at: readonly number[]
 }
 
+/** What a failing sleep rejects with. Long work that only waits may pass it on: no clock of ours does so. A write never may. */
+export const sleepFailed: Error = new Error('a sleep failed')
+
 const dayMs = 86_400_000
 
 /** Counts the calls that a fault can be about, while it is armed, and says which of them fail. */
@@ -91,8 +94,7 @@ export class Trap {
         return inner.now() + this.offMs
       },
       sleep: (ms, signal) => {
-        if (this.meets('clock', `sleep ${ms}`, kind === 'sleep' || kind === 'abort'))
-          return Promise.reject(new Error('a sleep failed'))
+        if (this.meets('clock', `sleep ${ms}`, kind === 'sleep' || kind === 'abort')) return Promise.reject(sleepFailed)
         return inner.sleep(ms, signal)
       },
     }
