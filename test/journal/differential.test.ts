@@ -79,7 +79,11 @@ function compare(seed: number, story: readonly string[], both: Pair, world: Worl
   demandSame(seed, story, a, b)
   demandSame(seed, story, sqlite.files, memory.files)
   overwriteBytes(b)
-  if (asked % 4 === 0) checkRows(memory.tables)
+  try {
+    if (asked % 4 === 0) checkRows(memory.tables)
+  } catch (error) {
+    throw new Error(`${(error as Error).message}; ${tellOf(seed, story)}`, { cause: error })
+  }
   const { accepted, done, superseded, groups } = sqlite.looking.counts()
   const open = groups.filter(({ origin, state }) => origin === 'app' && state === 'open')
   const sum = done + superseded + open.reduce((count, { writes }) => count + writes, 0)
