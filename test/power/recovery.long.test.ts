@@ -3,14 +3,12 @@ import { rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { expect, test } from 'vitest'
 import { seededRandom } from '../../src/testing/clock.ts'
+import { isAll } from './all.ts'
 import { type Ask, live } from './ask.ts'
 import { cutAtEverySync, perPhase, placesLike } from './cuts.ts'
 import { type Bench, type Image, powerBench } from './disk.ts'
 import { newLedger, type Snapshot } from './ledger.ts'
 import { lostFrom } from './look.ts'
-
-/** By hand everything; else as much as a change has time for. */
-const isAll = process.env['HOLDFAST_POWER'] === 'all'
 
 function seeded(): () => number {
   const seed = Number(process.env['HOLDFAST_SEED'] ?? randomInt(2 ** 24))
@@ -79,7 +77,7 @@ test('a power cut at any sync of a recovery, and at any of the recovery from tha
         disk: await cut.cut(),
         places: there,
         promised: known,
-        isCut: ask => isAll || (number + ask.number) % 5 === 0,
+        isCut: ask => isAll || (number + ask.number) % 8 === 0,
       })
       second += again.images
       lost.push(...again.lost)

@@ -8,14 +8,13 @@ import { openWith } from '../../src/holdfast/open.ts'
 import { nodeDisk } from '../../src/stage/disk.ts'
 import { checkDirectory } from '../support/directory.ts'
 import { bodyAt, eventually } from '../support/store.ts'
+import { isAll } from './all.ts'
 import { type Answer, type Ask, compileShim, live } from './ask.ts'
 import { newLedger } from './ledger.ts'
 import { lostFrom } from './look.ts'
 import { newPlaces, providersAt } from './places.ts'
 
 // Crashes of the process alone: what it wrote is there, synced or not. Needs no root.
-
-const isAll = process.env['HOLDFAST_POWER'] === 'all'
 
 async function bench(context: TestContext): Promise<{ readonly root: string; readonly shim: string }> {
   const root = await mkdtemp(join(process.env['HOLDFAST_TEST_DIR'] ?? tmpdir(), 'holdfast-steps-'))
@@ -39,7 +38,7 @@ test('a process killed before any call that changes a file (bytes, names, syncs)
   const lost: string[] = []
   const calls = new Map<string, number>()
   let looked = 0
-  const stride = isAll ? 1 : 7
+  const stride = isAll ? 1 : 11
 
   async function look({ number, call, phase }: Ask): Promise<void> {
     const promised = ledger.snapshot()
