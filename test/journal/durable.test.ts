@@ -2,7 +2,7 @@ import { statSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { expect, test } from 'vitest'
 import { openForWriting } from '../../src/journal/schema.ts'
-import { evidence, scene, write } from './scene.ts'
+import { deletion, evidence, scene, write } from './scene.ts'
 
 test('whoever writes the journal syncs every commit, and maps none of it into memory (I1, I2)', async () => {
   await using at = await scene()
@@ -57,4 +57,20 @@ test('what is not verified everywhere is not released, whoever asks for it (I18)
   await lease?.verified(seq, 2)
   await release()
   expect(journal.write(seq)).toBeUndefined()
+})
+
+test('a repair of what was deleted here is not taken, also after the delete is finished (I13)', async () => {
+  await using at = await scene()
+  const journal = await at.journal()
+  const { version } = await journal.accept(write('k'))
+  const { seq } = await journal.accept(deletion('k'))
+  const lease = await journal.lease()
+  for (const provider of [1, 2]) {
+    await lease?.stored(seq, provider, evidence())
+    await lease?.verified(seq, provider)
+  }
+  await lease?.release([{ seq, cache: false }])
+  expect(journal.view('k').open).toBeUndefined()
+  const repair = write('k', { origin: 'repair', version, providers: [1] })
+  await expect(journal.accept(repair)).rejects.toMatchObject({ code: 'PRECONDITION', outcome: 'rejected' })
 })

@@ -174,6 +174,8 @@ describe('an upload in parts by the wrapped client', () => {
     )
     expect(small).toMatchObject({ name: 'EntityTooSmall', PartNumber: 2, ProposedSize: 1_000 })
     expect(await refusal(complete(quiet, 'wrong', id, [one], { MpuObjectSize: 7 }))).toBe('InvalidRequest 400')
+    const more = { MpuObjectSize: 2 * partBytes }
+    expect(await refusal(complete(quiet, 'wrong', id, [one], more))).toBe('InvalidRequest 400')
     expect(await refusal(complete(quiet, 'other-key', id, [one]))).toBe('NoSuchUpload 404')
     expect(await refusal(sendParts(quiet, 'other-key', id, [last]))).toBe('NoSuchUpload 404')
     expect(await refusal(complete(quiet, 'wrong', 'nonsense', [one]))).toBe('NoSuchUpload 404')

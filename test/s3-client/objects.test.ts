@@ -168,6 +168,16 @@ test('an error says what the store said, in S3’s word', async () => {
   expect((await refusal(world.s3.putObject({ Bucket: bucket, Key: 'k', Body }))).message).toBe('the disk of the app')
 })
 
+test('a delete of many keys says of each what became of it: what is refused is no deleted one', async () => {
+  const { s3 } = world
+  for (const Key of ['one', 'two']) await s3.putObject({ Bucket: bucket, Key, Body: Key })
+  const Objects = [{ Key: 'one', ETag: '"00"' }, { Key: 'two' }]
+  const answer = await s3.deleteObjects({ Bucket: bucket, Delete: { Objects } })
+  expect(answer.Deleted).toEqual([{ Key: 'two' }])
+  expect(answer.Errors).toMatchObject([{ Key: 'one', Code: 'PreconditionFailed' }])
+  expect(await s3.headObject({ Bucket: bucket, Key: 'one' })).toMatchObject({ ContentLength: 3 })
+})
+
 describe('what code without types gives', () => {
   const untyped = (given: object): never => given as never
 

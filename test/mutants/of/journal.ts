@@ -62,8 +62,8 @@ export const ofJournal: readonly Mutant[] = [
     file: 'src/journal/ledger.ts',
     find: ' || isDeleted(write)))',
     becomes: '))',
-    test: 'test/store/races.test.ts',
-    only: 'a repair brings back nothing that was deleted',
+    test: 'test/journal/durable.test.ts',
+    only: 'a repair of what was deleted here is not taken',
   },
   {
     name: 'the mark of a poisoned directory is not looked at before a commit',
@@ -106,6 +106,7 @@ export const ofJournal: readonly Mutant[] = [
     find: "if (state === 'waiting' || state === 'sending') waiting",
     becomes: "if (state === 'waiting') waiting",
     test: 'test/journal/journal.test.ts',
+    only: 'what was being sent when its process died',
   },
   {
     name: 'released as soon as it is stored',

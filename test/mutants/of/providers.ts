@@ -80,7 +80,8 @@ export const ofProviders: readonly Mutant[] = [
     file: 'src/providers/s3/condition.ts',
     find: "    return { 'if-none-match': '*' }",
     becomes: '    return {}',
-    test: 'test/providers/s3-local.test.ts',
+    test: 'test/providers/s3-wire.test.ts',
+    only: 'a small put is one plain request with every digest',
   },
   {
     name: 'S3: a read is not pinned to its ETag',
@@ -228,7 +229,8 @@ export const ofProviders: readonly Mutant[] = [
     file: 'src/providers/gcs/write.ts',
     find: "return { ifGenerationMatch: 'absent' in condition ? '0' : condition.token }",
     becomes: "return 'absent' in condition ? { ifGenerationMatch: '0' } : {}",
-    test: 'test/providers/gcs.test.ts',
+    test: 'test/providers/gcs-wire.test.ts',
+    only: 'one upload: both digests and the length',
   },
   {
     name: 'GCS: an object of another size is a success of a put',

@@ -66,8 +66,8 @@ export const ofStore: readonly Mutant[] = [
     file: 'src/s3-client/writing.ts',
     find: "  if (!matches(IfMatch, info.etag)) throw preconditionFailed('If-Match')\n",
     becomes: '',
-    test: 'test/s3-client/differential.test.ts',
-    only: 'a wrapped client answers as a plain one',
+    test: 'test/s3-client/multipart.test.ts',
+    only: 'has conditions at its end',
   },
   {
     name: 'S3 client: If-None-Match is dropped',
@@ -75,8 +75,8 @@ export const ofStore: readonly Mutant[] = [
     file: 'src/s3-client/writing.ts',
     find: "    return 'absent'\n",
     becomes: '    return undefined\n',
-    test: 'test/s3-client/differential.test.ts',
-    only: 'a wrapped client answers as a plain one',
+    test: 'test/s3-client/multipart.test.ts',
+    only: 'has conditions at its end',
   },
   {
     name: 'S3 client: a body shorter than ContentLength is stored',
@@ -85,6 +85,7 @@ export const ofStore: readonly Mutant[] = [
     find: '...(size === undefined || size === null ? {} : { size }) }',
     becomes: '...(size === undefined || size === null ? {} : {}) }',
     test: 'test/s3-client/objects.test.ts',
+    only: 'as text where a number is to be',
   },
   {
     name: 'the size of the first part stands for all parts',
@@ -109,8 +110,8 @@ export const ofStore: readonly Mutant[] = [
     file: 'src/s3-client/delete.ts',
     find: '(errors.has(index) ? [] : [{ Key }])',
     becomes: '[{ Key }]',
-    test: 'test/s3-client/differential.test.ts',
-    only: 'a wrapped client answers as a plain one',
+    test: 'test/s3-client/objects.test.ts',
+    only: 'a delete of many keys says of each',
   },
   {
     name: 'CLI: differences end with 0',
@@ -119,6 +120,7 @@ export const ofStore: readonly Mutant[] = [
     find: '  if (error instanceof Unsettled) return exitCodes.differences\n',
     becomes: '  if (error instanceof Unsettled) return exitCodes.ok\n',
     test: 'test/cli/commands.test.ts',
+    only: 'what differs is 3; repaired, it is 0',
   },
   {
     name: 'CLI: what the guard stopped ends like any error',
@@ -127,6 +129,7 @@ export const ofStore: readonly Mutant[] = [
     find: "return error.field === 'guard' ? exitCodes.guard : exitCodes.differences",
     becomes: "return error.field === 'guard' ? exitCodes.error : exitCodes.differences",
     test: 'test/cli/commands.test.ts',
+    only: 'what differs is 3; repaired, it is 0',
   },
   {
     name: 'CLI: a secret in a flag is repeated',
