@@ -40,8 +40,8 @@ describe('with the limits that nobody set', () => {
       })
       expect(write).toBeGreaterThan(14_500)
       expect(write).toBeLessThan(20_000)
-      await eventually(() => at.proxy.busy === 0)
       await at.drained()
+      await eventually(() => at.proxy.busy === 0)
       expect((await keysOf(at.cloud)).toSorted()).toEqual(['k', 'large'])
     }, 90_000)
   }
