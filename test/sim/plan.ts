@@ -158,7 +158,7 @@ export function planOf(seed: number): Plan {
   steps.sort((a, b) => a.at - b.at)
   return {
     seed,
-    engine: number() < 0.05 ? 'sqlite' : 'memory',
+    engine: number() < 0.02 ? 'sqlite' : 'memory',
     machines,
     providers,
     store: {
