@@ -305,28 +305,34 @@ test('a part that arrives damaged is refused by the service, and said to be wort
   expect(await provider.head(key, signal)).toMatchObject({ size })
 })
 
-test('a body that changed since its parts were sent never becomes an object (S4, I7)', async () => {
-  const key = newKey()
-  await cloud.fault({
-    match: { operation: 'CompleteMultipartUpload', key },
-    times: 1,
-    fault: { kind: 'status', status: 503 },
-  })
-  const memo = remember()
-  await errorOf(provider.put(putOf(key, bytes, { upload: memo }), signal))
-  const damaged = Uint8Array.from(bytes)
-  damaged[12 * mebibyte] = (damaged[12 * mebibyte] ?? 0) ^ 1
-  const source: Source = {
-    size,
-    ...digestsOf(bytes),
-    async *open(start, end) {
-      yield damaged.subarray(start, end)
-    },
-  }
-  const put = { ...putOf(key, ''), source, upload: remember(memo.states.at(-1)) }
-  expect(await errorOf(provider.put(put, signal))).toMatchObject({ code: 'CHECKSUM', reason: 'DIGEST' })
-  expect(await provider.head(key, signal)).toBeUndefined()
-})
+test.each(['checked', 'refused'])(
+  'a body that changed since its parts were sent never becomes an object, where checksums of parts are %s (S4, I7)',
+  async partsCrc32c => {
+    const other = open()
+    const quirks = { ...provider.capabilities.quirks, 'parts-crc32c': partsCrc32c }
+    await other.learn({ ...provider.capabilities, quirks }, signal)
+    const key = newKey()
+    await cloud.fault({
+      match: { operation: 'CompleteMultipartUpload', key },
+      times: 1,
+      fault: { kind: 'status', status: 503 },
+    })
+    const memo = remember()
+    await errorOf(other.put(putOf(key, bytes, { upload: memo }), signal))
+    const damaged = Uint8Array.from(bytes)
+    damaged[12 * mebibyte] = (damaged[12 * mebibyte] ?? 0) ^ 1
+    const source: Source = {
+      size,
+      ...digestsOf(bytes),
+      async *open(start, end) {
+        yield damaged.subarray(start, end)
+      },
+    }
+    const put = { ...putOf(key, ''), source, upload: remember(memo.states.at(-1)) }
+    expect(await errorOf(other.put(put, signal))).toMatchObject({ code: 'CHECKSUM', reason: 'DIGEST' })
+    expect(await other.head(key, signal)).toBeUndefined()
+  },
+)
 
 test('abandoning what is no state of ours is no error (S21)', async () => {
   for (const state of ['', 'x', '{}', '{"format":2}']) await provider.abandon('k', state, signal)

@@ -187,4 +187,13 @@ export const ofJournal: readonly Mutant[] = [
     test: 'test/journal/journal.test.ts',
     only: 'can be withdrawn only before it is sent',
   },
+  {
+    name: 'a repair is taken although the key is being written',
+    breaks: 'I12',
+    file: 'src/journal/ledger.ts',
+    find: '(openNotBefore.get({ ...write, targets }) !== 0 || isDeleted(write))',
+    becomes: 'isDeleted(write)',
+    test: 'test/journal/include.test.ts',
+    only: 'a repair of a version that is still on its way elsewhere',
+  },
 ]

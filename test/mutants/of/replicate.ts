@@ -100,8 +100,8 @@ export const ofReplicate: readonly Mutant[] = [
     file: 'src/replicate/look.ts',
     find: "  if (!isSame(write, found)) return { is: 'lost', message: 'the second look found other bytes or attributes' }\n",
     becomes: '',
-    test: 'test/store/replication.test.ts',
-    only: 'a copy with other bytes, or without its attributes, does not pass the second look',
+    test: 'test/store/features-layout.test.ts',
+    only: 'a second look that finds another ETag in the entry sends the write again',
   },
   {
     name: 'bytes that nobody attests are not read back',
@@ -170,8 +170,8 @@ export const ofReplicate: readonly Mutant[] = [
     breaks: 'I12',
     file: 'src/replicate/clear.ts',
     find: 'capabilities.deleteIf ? found.token : undefined',
-    becomes: 'capabilities.deleteIf ? undefined : found.token',
-    test: 'test/store/interleavings.test.ts',
+    becomes: 'undefined',
+    test: 'test/replicate/clear.test.ts',
   },
   {
     name: 'a delete leaves no marker',
@@ -206,8 +206,7 @@ export const ofReplicate: readonly Mutant[] = [
     file: 'src/core/version.ts',
     find: '  for (const offset of providerOffsetsMs) time = Math.min(time, clock.now() + offset + maxClockLeadMs)\n',
     becomes: '  for (const offset of providerOffsetsMs) time = Math.max(time, clock.now() - Math.abs(offset))\n',
-    test: 'test/store/interleavings.test.ts',
-    only: 'a delete stamped by a clock 30 minutes ahead is not issued',
+    test: 'test/core/stamp.test.ts',
   },
   {
     name: 'no backoff',

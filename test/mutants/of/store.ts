@@ -25,8 +25,7 @@ export const ofStore: readonly Mutant[] = [
     file: 'src/holdfast/open.ts',
     find: '    for await (const { error } of stage.verifyBodies(files)) damaged.set(row.seq, error.message)\n',
     becomes: "    if (row.damaged && files.length > 0) damaged.set(row.seq, 'the row and its body')\n",
-    test: 'test/store/machine.test.ts',
-    only: 'is verified by the next opening',
+    test: 'test/store/verified.test.ts',
   },
   {
     name: 'keys below .holdfast/ are accepted',
