@@ -11,6 +11,8 @@ interface File {
   changedMs: number
   /** Names that it has. */
   links: number
+  /** When the sync began that made it durable: one that began earlier takes nothing back. */
+  syncedAt: number
 }
 
 interface Folder {
@@ -18,6 +20,7 @@ interface Folder {
   readonly cached: Map<string, Node>
   /** The names that were synced. */
   durable: Map<string, Node>
+  syncedAt: number
 }
 
 type Node = File | Folder
@@ -71,6 +74,7 @@ export function machineDisk(scheduler: Scheduler, name: string, root: Folder = f
   const random = scheduler.randomOf(name)
   const chance = () => random.number()
   let tree = root
+  let syncs = 0
 
   /** `/m1.2/stage/bodies/x` is `stage/bodies/x` of this machine. */
   function find(path: string): Node | undefined {
@@ -160,12 +164,15 @@ export function machineDisk(scheduler: Scheduler, name: string, root: Folder = f
           }),
         async sync() {
           const now = file.cached
+          const began = ++syncs
           await call(
             'sync',
             path,
             'write',
             () => {
-              if (disk.lies !== 'files are not synced') file.durable = now
+              if (disk.lies === 'files are not synced' || began < file.syncedAt) return
+              file.durable = now
+              file.syncedAt = began
             },
             () => {
               // Some of it may have come through; and the system may forget that the rest is missing.
@@ -186,7 +193,14 @@ export function machineDisk(scheduler: Scheduler, name: string, root: Folder = f
           const parent = folderAt(dirname(path))
           if (parent.cached.has(basename(path))) throw systemError('EEXIST', path)
           room(1, path)
-          const file: File = { kind: 'file', cached: emptyFile, durable: emptyFile, changedMs: 0, links: 1 }
+          const file: File = {
+            kind: 'file',
+            cached: emptyFile,
+            durable: emptyFile,
+            changedMs: 0,
+            links: 1,
+            syncedAt: 0,
+          }
           file.changedMs = process.clock.now()
           parent.cached.set(basename(path), file)
           return opened(path, file)
@@ -239,12 +253,15 @@ export function machineDisk(scheduler: Scheduler, name: string, root: Folder = f
       async syncDirectory(path) {
         const found = folderAt(path)
         const now = new Map(found.cached)
+        const began = ++syncs
         await call(
           'syncDirectory',
           path,
           'write',
           () => {
-            if (disk.lies !== 'names are not synced') found.durable = now
+            if (disk.lies === 'names are not synced' || began < found.syncedAt) return
+            found.durable = now
+            found.syncedAt = began
           },
           () => {
             for (const [name, node] of now) if (chance() < 0.5) found.durable.set(name, node)
@@ -279,7 +296,7 @@ export function machineDisk(scheduler: Scheduler, name: string, root: Folder = f
     },
     has: name => find(atTop(name)) !== undefined,
     put(name) {
-      const file: File = { kind: 'file', cached: emptyFile, durable: emptyFile, changedMs: 0, links: 1 }
+      const file: File = { kind: 'file', cached: emptyFile, durable: emptyFile, changedMs: 0, links: 1, syncedAt: 0 }
       const stage = folderAt('/x/stage')
       stage.cached.set(name, file)
       stage.durable.set(name, file)
@@ -311,7 +328,7 @@ export function machineDisk(scheduler: Scheduler, name: string, root: Folder = f
 }
 
 function folder(): Folder {
-  return { kind: 'directory', cached: new Map(), durable: new Map() }
+  return { kind: 'directory', cached: new Map(), durable: new Map(), syncedAt: 0 }
 }
 
 /** What a machine finds that starts again. */
@@ -323,7 +340,7 @@ function survivors(node: Node, chance: () => number, seen: Map<Node, Node>): Nod
   }
   if (node.kind === 'file') {
     const found = torn(node.durable, node.cached, chance)
-    const file: File = { kind: 'file', cached: found, durable: found, changedMs: node.changedMs, links: 1 }
+    const file: File = { kind: 'file', cached: found, durable: found, changedMs: node.changedMs, links: 1, syncedAt: 0 }
     seen.set(node, file)
     return file
   }

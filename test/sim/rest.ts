@@ -1,3 +1,4 @@
+import { HoldfastError } from '../../src/core/errors.ts'
 import type { History } from '../converge/history.ts'
 import { contentOf, isSame } from '../converge/content.ts'
 import { restFaults } from './checks.ts'
@@ -97,22 +98,29 @@ async function compare(world: World, history: History, when: string, which: 'all
         `${key} ${when}: has ${first?.version ?? 'nothing'} (${shortened(first?.body ?? '')}), newest acknowledged is ${newest?.version ?? 'none'} ${shortened(newest?.body ?? 'deleted')} (I1, I10, I12, I13)`,
       )
     for (const slot of world.slots) {
-      const what = await world.turn(readable(slot, key), `read of ${key}`, 300_000)
+      const what = await readable(world, slot, key)
       const there = first === undefined ? 'nothing' : `${first.version} ${first.body}`
       if (what !== there)
         world.faults.push(
-          `${key} ${when}: process ${slot.index} reads ${shortened(what ?? '')}, providers have ${shortened(there)} (I25, I27)`,
+          `${key} ${when}: process ${slot.index} reads ${shortened(what)}, providers have ${shortened(there)} (I25, I27)`,
         )
     }
   }
 }
 
-async function readable({ store }: Slot, key: string): Promise<string> {
-  try {
-    const read = await store?.get(key)
-    return read === undefined ? 'nothing' : `${read.info.version} ${await read.text()}`
-  } catch (error) {
-    return String(error)
+/** What a process says of a key. Where nobody could answer, as a process that stood still for a minute may find, it asks again as a caller would. */
+async function readable(world: World, { store }: Slot, key: string): Promise<string> {
+  for (let tries = 1; ; tries++) {
+    try {
+      const read = await world.turn(Promise.resolve(store?.get(key)), `read of ${key}`, 300_000)
+      if (read === undefined) return 'nothing'
+      const text = await world.turn(read.text(), `the body of ${key}`, 300_000)
+      return `${read.info.version} ${text}`
+    } catch (error) {
+      const mayBeAskedAgain = error instanceof HoldfastError && error.code === 'UNAVAILABLE' && tries < 4
+      if (!mayBeAskedAgain) return String(error)
+      await world.scheduler.advance(2_000)
+    }
   }
 }
 
