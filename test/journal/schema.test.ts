@@ -6,21 +6,16 @@ import { tmpdir } from 'node:os'
 import { openForReading, openForWriting } from '../../src/journal/schema.ts'
 
 /** What SQLite is to say of itself, whatever it was told; the rest it says as it is. */
-const claims = vi.hoisted((): { pragmas: Record<string, unknown>; version?: string } => ({ pragmas: {} }))
+const claims: { pragmas: Record<string, unknown>; version?: string } = { pragmas: {} }
 
-vi.mock('better-sqlite3', async original => {
-  const { default: Real } = await original<{ default: typeof Database }>()
-  class Claiming extends Real {
-    override pragma(source: string, options?: Database.PragmaOptions): unknown {
-      const found = super.pragma(source, options)
-      return options?.simple === true && source in claims.pragmas ? claims.pragmas[source] : found
-    }
-    override prepare = ((source: string) =>
-      super.prepare(
-        claims.version !== undefined && source.includes('sqlite_version()') ? `SELECT '${claims.version}'` : source,
-      )) as Database.Database['prepare']
-  }
-  return { default: Claiming }
+const { pragma, prepare } = Database.prototype
+vi.spyOn(Database.prototype, 'pragma').mockImplementation(function (this: Database.Database, source, options) {
+  const found = pragma.call(this, source, options)
+  return options?.simple === true && source in claims.pragmas ? claims.pragmas[source] : found
+})
+vi.spyOn(Database.prototype, 'prepare').mockImplementation(function (this: Database.Database, source: string) {
+  const isAsked = claims.version !== undefined && source.includes('sqlite_version()')
+  return prepare.call(this, isAsked ? `SELECT '${claims.version}'` : source)
 })
 
 afterEach(() => {

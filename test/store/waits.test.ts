@@ -1,26 +1,18 @@
 import { writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import type { Worker } from 'node:worker_threads'
+import { Worker } from 'node:worker_threads'
 import { afterEach, expect, test, vi } from 'vitest'
 import { memory } from '../../src/providers/memory.ts'
 import { faulty } from '../../src/testing/faulty.ts'
 import { accountClosed, type Faults } from '../../src/testing/faulty/rules.ts'
 import { eventually, testDirectory } from '../support/store.ts'
 
-/** The threads that the stores of a test started. */
-const threads = vi.hoisted(() => [] as Worker[])
-
-vi.mock('node:worker_threads', async original => {
-  const real = await original<typeof import('node:worker_threads')>()
-  return {
-    ...real,
-    Worker: class extends real.Worker {
-      constructor(...given: ConstructorParameters<typeof real.Worker>) {
-        super(...given)
-        threads.push(this)
-      }
-    },
-  }
+/** The threads that the stores of a test wrote by. */
+const threads: Worker[] = []
+const post = Worker.prototype.postMessage
+vi.spyOn(Worker.prototype, 'postMessage').mockImplementation(function (this: Worker, ...given) {
+  if (!threads.includes(this)) threads.push(this)
+  post.apply(this, given)
 })
 
 afterEach(() => {
