@@ -25,7 +25,10 @@ const lookFirstBytes = 1024 * 1024
 const markerAfterMs = 60_000
 /** How often one attempt starts over because others write the key at the same moment. */
 const mostRounds = 8
-/** So often a service may refuse to create what it then says is not there: Ceph 16 does, over a delete marker where versioning was suspended. */
+/**
+ * So often in a row a service may refuse to create what it then says is not there: Ceph 16 does, over a delete marker where versioning was suspended.
+ * Another node that puts and deletes the key looks the same, but leaves a marker of its delete.
+ */
 const mostRefusedCreates = 3
 
 export interface Applying {
@@ -94,7 +97,9 @@ async function applyPut(applying: Applying): Promise<Settled> {
     } catch (error) {
       if (!isPrecondition(error)) throw error
       found = await look(applying)
-      if (found === undefined) refusedCreates++
+      refusedCreates = found === undefined ? refusedCreates + 1 : 0
+      const overtaken = refusedCreates < mostRefusedCreates ? undefined : await deletedSince(applying)
+      if (overtaken !== undefined) return overtaken
       condition = undefined
     }
   }

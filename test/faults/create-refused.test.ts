@@ -62,3 +62,38 @@ test('nor does the marker of a delete wait for ever for leave to be created, whe
   expect(await bodyAt(inner, 'k')).toBeUndefined()
   expect(await bodyAt(inner, '.holdfast/deleted/k')).toBeDefined()
 })
+
+test('one that is refused over and over because another node puts and deletes the key never goes over what that one put last (I12)', async () => {
+  const inner = memory({ name: 'a' })
+  await using theirs = await testDirectory()
+  const other = await theirs.open([inner, memory({ name: 'b' })])
+  const theyDo = async (done: Promise<unknown>) => {
+    await done
+    await other.drain()
+  }
+  let refusals = 0
+  const overNewer: string[] = []
+  const provider: Provider = {
+    ...inner,
+    async put(request, signal) {
+      if (request.key !== 'k') return inner.put(request, signal)
+      await theyDo(other.put('k', `theirs ${refusals}`))
+      if (request.condition === undefined) overNewer.push(`theirs ${refusals}`)
+      try {
+        return await inner.put(request, signal)
+      } catch (error) {
+        refusals++
+        await theyDo(other.delete('k'))
+        throw error
+      }
+    },
+  }
+  await using ours = await testDirectory()
+  const store = await ours.open([provider, memory({ name: 'c' })])
+  await store.put('k', 'ours')
+  await store.drain()
+  expect(refusals).toBeGreaterThan(0)
+  expect(overNewer).toEqual([])
+  await store.close()
+  await other.close()
+}, 30_000)

@@ -65,7 +65,7 @@ export const ofReplicate: readonly Mutant[] = [
     name: 'ignore 412: the write goes out again without a condition',
     breaks: 'I12, I13',
     file: 'src/replicate/apply.ts',
-    find: '      found = await look(applying)\n      if (found === undefined) refusedCreates++\n      condition = undefined\n',
+    find: '      found = await look(applying)\n      refusedCreates = found === undefined ? refusedCreates + 1 : 0\n',
     becomes: '      return await send(applying, undefined)\n',
     test: 'test/store/interleavings.test.ts',
   },
