@@ -16,16 +16,23 @@ const leastLength = 12
 
 export function carriedSecrets(): Carried {
   const last: (readonly [headers: Readonly<Record<string, unknown>>, url: string])[] = []
+  /** What is looked for in a text, until the next request. */
+  let forms: readonly string[] | undefined
+  const formsNow = (): readonly string[] => {
+    const secrets = new Set(last.flatMap(([headers, url]) => [...inHeaders(headers), ...inQuery(url)]))
+    const all = new Set([...secrets].filter(secret => secret.length >= leastLength).flatMap(formsOf))
+    // The longest first: one may be a part of another.
+    return [...all].sort((a, b) => b.length - a.length)
+  }
   return {
     note(headers, url) {
       last.push([headers, url])
       if (last.length > kept) last.shift()
+      forms = undefined
     },
     without(text) {
-      const secrets = new Set(last.flatMap(([headers, url]) => [...inHeaders(headers), ...inQuery(url)]))
-      const forms = [...secrets].filter(secret => secret.length >= leastLength).flatMap(formsOf)
-      // The longest first: one may be a part of another.
-      return forms.sort((a, b) => b.length - a.length).reduce((shown, form) => shown.replaceAll(form, '[hidden]'), text)
+      forms ??= formsNow()
+      return forms.reduce((shown, form) => shown.replaceAll(form, '[hidden]'), text)
     },
   }
 }

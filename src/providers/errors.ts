@@ -71,17 +71,23 @@ export function errorMaker(provider: string, carried?: Carried): ErrorMaker {
   }
 }
 
+/** Causes of causes that are looked through; what lies deeper, or leads back, is left out of a copy. */
+const mostCauses = 8
+
 /** The cause itself, where no text of it changes; else a copy of what it says. */
-function causeWithout(cause: unknown, without: (text: string) => string): unknown {
+function causeWithout(cause: unknown, without: (text: string) => string, depth = 1): unknown {
   if (!(cause instanceof Error) || cause instanceof HoldfastError) return cause
-  const texts = Object.entries(Object.getOwnPropertyDescriptors(cause)).flatMap(([name, { value }]) =>
+  const own: readonly (readonly [string, unknown])[] = Object.getOwnPropertyNames(cause).map(
+    name => [name, Reflect.get(cause, name)] as const,
+  )
+  const texts = [...own, ['name', cause.name] as const].flatMap(([name, value]: readonly [string, unknown]) =>
     typeof value === 'string' ? [[name, without(value), value] as const] : [],
   )
-  const name = without(cause.name)
-  const inner = cause.cause === undefined ? undefined : causeWithout(cause.cause, without)
-  if (name === cause.name && inner === cause.cause && texts.every(([, now, before]) => now === before)) return cause
+  const inner =
+    cause.cause === undefined || depth === mostCauses ? undefined : causeWithout(cause.cause, without, depth + 1)
+  if (inner === cause.cause && texts.every(([, now, before]) => now === before)) return cause
   const copy = new Error('', inner === undefined ? undefined : { cause: inner })
-  for (const [property, value] of [...texts, ['name', name] as const]) {
+  for (const [property, value] of texts) {
     Object.defineProperty(copy, property, { value, configurable: true, writable: true })
   }
   return copy

@@ -61,3 +61,29 @@ test('an error is without them in its message and in its causes; a cause that ha
   expect(errors.because('DENIED', 'FORBIDDEN', 'no', { cause: plain }).cause).toBe(plain)
   expect(errors.because('DENIED', 'FORBIDDEN', 'no', { cause: 'a text' }).cause).toBe('a text')
 })
+
+test('a cause that leads back to itself, or is no error as others are, is no reason for another error (I42, I47)', () => {
+  const carried = carriedSecrets()
+  carried.note({ authorization: `Bearer ${token}` }, '')
+  const errors = errorMaker('s3', carried)
+  const round = new Error(`around ${token}`)
+  round.cause = new Error('and around', { cause: round })
+  const { message, cause } = errors.unknown(round)
+  expect(message).toBe('s3: failed unexpectedly: around [hidden]')
+  const said: unknown[] = []
+  for (let at = cause as Error | undefined; at !== undefined; at = at.cause as Error | undefined)
+    said.push(at.message, at.stack)
+  expect(said).toContain('and around')
+  expect(said.join('\n')).not.toContain(token)
+  const odd = Object.assign(new Error('odd'), { name: 7 })
+  expect(errors.unknown(odd).cause).toBe(odd)
+})
+
+test('a stack that says more than its message is without them too (I42)', () => {
+  const carried = carriedSecrets()
+  carried.note({ authorization: `Bearer ${token}` }, '')
+  const cause = new Error('failed')
+  cause.stack = `Error: failed with ${token}\n    at sent (app.js:1:1)`
+  const shown = errorMaker('s3', carried).because('DENIED', 'FORBIDDEN', 'no', { cause }).cause as Error
+  expect(shown.stack).toBe('Error: failed with [hidden]\n    at sent (app.js:1:1)')
+})
