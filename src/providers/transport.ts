@@ -12,9 +12,11 @@ const tlsCodes =
 
 /**
  * Bytes that did not come as they were sent: nothing is wrong with who the service is, and what was asked of it before may have been done. Only a
- * connection that stands has records to be damaged.
+ * connection that stands has records to be damaged. In OpenSSL's words, and by the functions of it that read a record once a version was agreed on:
+ * of TLS 1.2 any byte says `cipher operation failed`.
  */
-const damagedCodes = /BAD_RECORD|DECRYPTION_FAILED|UNEXPECTED_EOF/
+const damaged =
+  /bad.record|decryption.failed|cipher.operation.failed|encrypted.length|unexpected.eof|(tls13|tls_default)_validate_record/i
 
 /** Of errors of Node, TLS, undici and DNS; of what `fetch` throws, the cause is meant. `undefined`: it is none of those. */
 export function brokenBy(thrown: unknown): Broken | undefined {
@@ -23,7 +25,8 @@ export function brokenBy(thrown: unknown): Broken | undefined {
   if (path !== undefined) return undefined
   const code = typeof found === 'string' ? found : ''
   if (tlsCodes.test(code)) {
-    return damagedCodes.test(code) ? { reason: 'NETWORK', isSent: true } : { reason: 'TLS', isSent: false }
+    const isDamaged = damaged.test(`${code} ${message ?? ''}`)
+    return isDamaged ? { reason: 'NETWORK', isSent: true } : { reason: 'TLS', isSent: false }
   }
   if (code.startsWith('HPE_')) return { reason: 'PROTOCOL', isSent: true }
   const isSent = !isConnecting(insideOf(thrown)) && !/before secure TLS connection/.test(message ?? '')

@@ -30,6 +30,24 @@ describe('a connection that failed', () => {
     },
   )
 
+  test.each([
+    // As OpenSSL 3.5 says it of an answer to a put that was done; of TLS 1.2 the first is for any byte.
+    ['ERR_SSL_CIPHER_OPERATION_FAILED', 'Provider routines:ossl_gcm_stream_update:cipher operation failed:'],
+    ['ERR_SSL_ENCRYPTED_LENGTH_TOO_LONG', 'SSL routines:tls13_validate_record_header:encrypted length too long:'],
+    ['ERR_SSL_WRONG_VERSION_NUMBER', 'SSL routines:tls13_validate_record_header:wrong version number:'],
+    ['ERR_SSL_WRONG_VERSION_NUMBER', 'SSL routines:tls_default_validate_record_header:wrong version number:'],
+    ['EPROTO', 'write EPROTO 40:error:0A0003FC:SSL routines:ssl3_read_bytes:ssl/tls alert bad record mac:'],
+  ])('by %s, %s, is one whose bytes were damaged, too (N11, I15)', (code, message) => {
+    expect(brokenBy(failed(code, {}, message))).toEqual({ reason: 'NETWORK', isSent: true })
+  })
+
+  test('by the wrong version where nothing is agreed yet, as of something that speaks no TLS, is a matter of TLS (N11)', () => {
+    for (const place of ['tls_validate_record_header', 'ssl3_get_record']) {
+      const error = failed('ERR_SSL_WRONG_VERSION_NUMBER', {}, `SSL routines:${place}:wrong version number:`)
+      expect(brokenBy(error)).toEqual({ reason: 'TLS', isSent: false })
+    }
+  })
+
   test.each<[string, object, string, boolean]>([
     ['ECONNREFUSED', { syscall: 'connect' }, 'NETWORK', false],
     ['ECONNREFUSED', {}, 'NETWORK', false],
