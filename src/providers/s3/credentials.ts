@@ -23,8 +23,13 @@ export function renewalOf(client: S3Client): Renewal {
     },
     async renew() {
       if (!isDue) return
+      // At once: who comes while they are fetched does not wait for a fetch that may hang.
       isDue = false
-      await client.config.credentials({ forceRefresh: true }).catch(() => {})
+      try {
+        await client.config.credentials({ forceRefresh: true })
+      } catch {
+        // Said when the request is signed.
+      }
     },
   }
 }
