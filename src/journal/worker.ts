@@ -91,7 +91,7 @@ const outside = {
     database = despiteFullDisk(() => openForWriting(journalPath, options.directory))
     // From now on a journal that is not there is a loss: see demandJournal.
     makePrivate(replicatorPath)
-    if (poisoned || mayBeUnclean()) checkDatabase()
+    if (poisoned || statSync(journalPath).size <= checkedWholeBytes) checkDatabase()
     book = sqliteBook(database, options.writer, bodyFiles(join(options.path, 'bodies')))
     return { poisoned }
   },
@@ -325,15 +325,10 @@ function demandJournal(): boolean {
   )
 }
 
-/** A large journal is not read whole at each start: its rows have sums of their own, and are looked at when they are used. */
+/** Up to this size a journal is read whole at each start. Of a larger one the rows have sums of their own, and are looked at when they are used. */
 const checkedWholeBytes = 256 * 2 ** 20
 /** Up to this size its indexes are compared with its tables too, which takes several times as long. */
 const comparedBytes = 64 * 2 ** 20
-
-/** Whether it was not closed by its last user, or is in use, and is small enough to be looked through. */
-function mayBeUnclean(): boolean {
-  return existsSync(`${journalPath}-wal`) && statSync(journalPath).size <= checkedWholeBytes
-}
 
 /**
  * SQLite would let the umask decide who may read, and follow a link to wherever it leads. Before any connection of this process: closing a file drops
