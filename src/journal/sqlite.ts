@@ -58,18 +58,25 @@ function* allBodies(looking: ReturnType<typeof look>): Iterable<WriteRow> {
 function polled(looking: ReturnType<typeof look>, clock: Clock): (tell: () => void) => () => void {
   return tell => {
     const stop = new AbortController()
-    const poll = async () => {
-      let seen = looking.dataVersion()
-      for (;;) {
-        await clock.sleep(pollMs, stop.signal)
+    let seen: number | undefined
+    const lookOnce = () => {
+      try {
         const now = looking.dataVersion()
-        if (now !== seen) tell()
+        if (seen !== undefined && now !== seen) tell()
         seen = now
+      } catch {
+        // It may be well again at the next look.
       }
     }
-    // A failed look ends the polling only: whoever waits asks again on its own.
+    const poll = async () => {
+      for (;;) {
+        lookOnce()
+        await clock.sleep(pollMs, stop.signal)
+      }
+    }
+    // It ends with the sleep that is cut short.
     poll().catch(() => {})
-    return () => stop.abort()
+    return () => stop.abort('over')
   }
 }
 
