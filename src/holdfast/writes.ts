@@ -183,8 +183,9 @@ async function decided(
     const health = providersOf(journal, deps.configured).get(primary)?.row.health
     return health?.state === 'down' || health?.state === 'blocked' ? health : undefined
   }
+  let answer: Refusal | 'kept' | 'out' | undefined
   try {
-    const answer = await waiting.until(
+    answer = await waiting.until(
       () => {
         const row = journal.write(seq)
         if (row?.state === 'refused') return row.refusal
@@ -194,19 +195,19 @@ async function decided(
       },
       signal === undefined ? stop.signal : AbortSignal.any([stop.signal, signal]),
     )
-    if (answer === 'kept') return
-    if (answer !== 'out' && answer !== undefined) throw refusedError(answer, promised)
   } catch (error) {
-    if (stop.signal.aborted || signal?.aborted === true) ended = undefined
-    else if (error instanceof HoldfastError && (error.code === 'CLOSED' || error.code === 'CORRUPT')) ended = error
-    else throw error
+    const isOver = stop.signal.aborted || signal?.aborted === true
+    if (!isOver && !(error instanceof HoldfastError)) throw error
+    if (!isOver) ended = error as HoldfastError
   } finally {
     stop.abort()
     await timer
   }
+  if (answer === 'kept') return
+  if (answer !== 'out' && answer !== undefined) throw refusedError(answer, promised)
   // Nobody decided in time. Where nothing was sent yet it can still be taken back, and surely did not happen.
   const withdrawn = await journal.withdraw(seq).catch(() => false)
-  if (!withdrawn && journal.write(seq)?.state === 'open') return
+  if (!withdrawn && unlessFailed(() => journal.write(seq)?.state) === 'open') return
   if (withdrawn) signal?.throwIfAborted()
   const outcome = withdrawn ? 'rejected' : 'unknown'
   if (ended !== undefined)
@@ -218,12 +219,21 @@ async function decided(
       cause: ended,
       ...(ended.rule === undefined ? {} : { rule: ended.rule }),
     })
-  const why = isOut()?.message
+  const why = unlessFailed(isOut)?.message
   throw new HoldfastError(
     'UNAVAILABLE',
     `a write with \`if\` is decided at the primary, which did not answer${why === undefined ? ' in time' : `: ${why}`}`,
     { key, version, outcome },
   )
+}
+
+/** A look at the journal that fails says that nothing was changed by it: of a write that was accepted before, that would not be true. */
+function unlessFailed<T>(look: () => T): T | undefined {
+  try {
+    return look()
+  } catch {
+    return undefined
+  }
 }
 
 function refusedError(
