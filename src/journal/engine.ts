@@ -11,8 +11,8 @@ import { settleChanges } from './settle.ts'
 import { uploadChanges } from './uploads.ts'
 
 /**
- * What keeps the rows. There are two: SQLite's tables, and a model in memory that says the same in plain code. A change of a `Book` runs inside the transaction of the moment and throws a
- * HoldfastError only before it changed anything; `Looking` sees what was committed.
+ * What keeps the rows. There are two: SQLite's tables, and a model in memory that says the same in plain code. A change of a `Book` runs inside the
+ * transaction of the moment and throws a HoldfastError only before it changed anything; `Looking` sees what was committed.
  */
 export type Looking = Omit<ReturnType<typeof look>, 'dataVersion'> & LookSettled & { close(): void }
 
