@@ -37,11 +37,11 @@ export function singleCalls(name: CloudName, cloudOf: () => Cloud): void {
       const guarded = guardProvider(at.provider, limits)
       await at.provider.put(putOf('silent', body), patient())
       const places: readonly Place[] = ['start', 'head', 1]
-      for (const of of ['request', 'answer'] as const) {
+      for (const half of ['request', 'answer'] as const) {
         for (const place of places) {
-          at.proxy.rules = [{ fault: { kind: 'silent', of, at: place } }]
+          at.proxy.rules = [{ fault: { kind: 'silent', of: half, at: place } }]
           const hang = async (call: string, run: Run) => {
-            const what = `${call}, ${of} ${place}`
+            const what = `${call}, ${half} ${place}`
             const ms = await timed(async () => {
               const error = await failure(run(guarded, 'silent', patient()))
               expect(error, what).toMatchObject({ code: 'UNAVAILABLE', reason: 'TIMEOUT' })
@@ -50,7 +50,7 @@ export function singleCalls(name: CloudName, cloudOf: () => Cloud): void {
             expect(ms, what).toBeLessThan(3_000)
           }
           // What has no body of its own is not silent in it.
-          const hasBody = (call: string) => (of === 'request' ? call === 'put' : call === 'get' || call === 'list')
+          const hasBody = (call: string) => (half === 'request' ? call === 'put' : call === 'get' || call === 'list')
           const hanging = Object.entries(calls).filter(([call]) => place === 'start' || hasBody(call))
           await Promise.all(hanging.map(([call, run]) => hang(call, run)))
           at.proxy.rules = []

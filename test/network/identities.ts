@@ -118,11 +118,11 @@ export function identities(name: CloudName, cloudOf: () => Cloud): void {
       expect(handshakes).toBeGreaterThan(0)
       // In the middle of the answer to the second request of a connection: the first was the put above.
       let [up, down] = [0, 0]
-      for (const of of ['request', 'answer'] as const) {
+      for (const half of ['request', 'answer'] as const) {
         await using other = await door('good')
-        other.proxy.rules = [{ fault: { kind: 'flip', of, at: 300_000 } }]
+        other.proxy.rules = [{ fault: { kind: 'flip', of: half, at: 300_000 } }]
         const behind = cloudOf().provider(other.origin)
-        if (of === 'request') {
+        if (half === 'request') {
           const error = await failure(behind.put(putOf('flipped', body), patient()))
           expect(error).toMatchObject({ code: 'UNAVAILABLE', reason: 'NETWORK', outcome: 'unknown', retryable: true })
           up++
