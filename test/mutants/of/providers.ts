@@ -21,6 +21,15 @@ export const ofProviders: readonly Mutant[] = [
     only: 'a 200 that does not come from S3 is not believed',
   },
   {
+    name: 'S3: a page with a request id at the end of an upload is a success',
+    breaks: 'I2, I15',
+    file: 'src/providers/s3/multipart.ts',
+    find: 'if (answer.refused === undefined && !speaks(undefined, answer.begins)) {',
+    becomes: 'if (answer.refused === undefined && answer.status >= 300) {',
+    test: 'test/providers/s3-odd-answers.test.ts',
+    only: 'that ends with a 200 and',
+  },
+  {
     name: 'S3: a page of errors is read without end',
     breaks: 'I31',
     file: 'src/providers/s3/call.ts',
