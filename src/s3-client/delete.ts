@@ -7,10 +7,10 @@ import type {
   _Error as KeyError,
   ObjectIdentifier,
 } from '@aws-sdk/client-s3'
-import { asS3Error, metadata, noSuchKey, s3Error } from './errors.ts'
+import { asS3Error, metadata, s3Error } from './errors.ts'
 import type { Call } from './handler.ts'
 import { keyOf, signalled } from './inputs.ts'
-import { conditionOf, refusalAs, type WriteConditions } from './writing.ts'
+import { refusalAs, versionOf, type WriteConditions } from './writing.ts'
 
 const mostKeys = 1000
 /** Commits are shared by the deletes of the moment; more at once would only be more memory. */
@@ -61,8 +61,7 @@ async function failureOf(call: Call, { Key, ETag }: ObjectIdentifier): Promise<K
 }
 
 async function remove(call: Call, key: string, conditions: WriteConditions): Promise<void> {
-  const condition = await conditionOf(call, key, { IfMatch: conditions.IfMatch }, 'any')
-  if (condition === 'absent') throw noSuchKey(key)
+  const condition = await versionOf(call, key, conditions.IfMatch)
   try {
     await call.store.delete(key, { ...signalled(call), ...(condition === undefined ? {} : { if: condition }) })
   } catch (error) {

@@ -10,28 +10,32 @@ export interface WriteConditions {
   readonly IfNoneMatch?: string | undefined
 }
 
-/**
- * The same for the store, which knows versions and no ETags: the object is looked at, and the write is only over the version that was seen.
- * `any`: whether `IfMatch: '*'` is taken, as S3 does for deletes.
- */
+/** The same for the store, which knows versions and no ETags. */
 export async function conditionOf(
   call: Pick<Call, 'store' | 'signal'>,
   key: string,
   { IfMatch, IfNoneMatch }: WriteConditions,
-  any: 'any' | 'none' = 'none',
 ): Promise<PutOptions['if']> {
-  const hasMatch = IfMatch !== undefined
   const hasNoneMatch = IfNoneMatch !== undefined
-  if (hasMatch && hasNoneMatch) throw unsupported('If-Match,If-None-Match')
+  if (IfMatch !== undefined && hasNoneMatch) throw unsupported('If-Match,If-None-Match')
   if (hasNoneMatch) {
     if (IfNoneMatch !== '*') throw unsupported('If-None-Match')
     return 'absent'
   }
-  if (!hasMatch) return undefined
-  if (IfMatch === '*' && any === 'none') throw unsupported('If-Match')
+  if (IfMatch === '*') throw unsupported('If-Match')
+  return await versionOf(call, key, IfMatch)
+}
+
+/** The object is looked at, and the write is only over the version that was seen. `*` is any; NoSuchKey and PreconditionFailed as S3 says them. */
+export async function versionOf(
+  call: Pick<Call, 'store' | 'signal'>,
+  key: string,
+  match: string | undefined,
+): Promise<{ readonly version: string } | undefined> {
+  if (match === undefined) return undefined
   const info = await call.store.head(key, signalled(call))
   if (info === undefined) throw noSuchKey(key)
-  if (!matches(IfMatch, info.etag)) throw preconditionFailed('If-Match')
+  if (!matches(match, info.etag)) throw preconditionFailed('If-Match')
   return { version: info.version }
 }
 
