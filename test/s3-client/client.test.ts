@@ -232,6 +232,16 @@ describe('what is no client, no store, no option', () => {
       () => withHoldfast(world.plain, { [bucket]: world.store }, { relax: ['RequestPayed'] }),
       /RequestPayer/,
     ],
+    [
+      'a field without its list',
+      () => withHoldfast(world.plain, { [bucket]: world.store }, { relax: 'Tagging' } as never),
+      /relax must be an array of field names, got "Tagging"/,
+    ],
+    [
+      'a list of something else',
+      () => withHoldfast(world.plain, { [bucket]: world.store }, { relax: [7] } as never),
+      /relax must name fields, got 7/,
+    ],
   ] as const)('%s is refused', (_, wrap, error) => {
     expect(wrap).toThrow(error)
   })

@@ -101,6 +101,18 @@ describe('an upload in parts by the wrapped client', () => {
     expect(Buffer.from((await answer.Body?.transformToByteArray()) ?? []).equals(second)).toBe(true)
   })
 
+  test('is read as a whole only, and refused by part, where its parts differ in size', async () => {
+    const id = await begin(client, 'uneven')
+    await complete(client, 'uneven', id, await sendParts(client, 'uneven', id, [first, Buffer.concat([second, last])]))
+    const read = (more: object) => client.send(new GetObjectCommand({ Bucket, Key: 'uneven', ...more }))
+    const refused = { name: 'NotImplemented', $metadata: { httpStatusCode: 501 }, Header: 'PartNumber' }
+    await expect(read({ PartNumber: 1 })).rejects.toMatchObject(refused)
+    await expect(client.send(new HeadObjectCommand({ Bucket, Key: 'uneven', PartNumber: 2 }))).rejects.toMatchObject(
+      refused,
+    )
+    expect((await bytesOf(client, 'uneven')).equals(Buffer.concat([first, second, last]))).toBe(true)
+  })
+
   test('leaves out parts that the end does not list, and takes the last of what a part was', async () => {
     const id = await begin(client, 'chosen')
     await sendParts(client, 'chosen', id, [first, last])
@@ -144,6 +156,8 @@ describe('an upload in parts by the wrapped client', () => {
     expect((await complete(quiet, 'again', id, parts)).ETag).toBe(ETag)
     expect(await refusal(complete(quiet, 'again', id, [{ PartNumber: 1, ETag: '"00"' }]))).toBe('NoSuchUpload 404')
     expect(await refusal(complete(quiet, 'again', id, parts, { IfNoneMatch: '*' }))).toBe('PreconditionFailed 412')
+    expect(await refusal(complete(quiet, 'again', id, parts, { IfMatch: '"00"' }))).toBe('PreconditionFailed 412')
+    expect((await complete(quiet, 'again', id, parts, { IfMatch: ETag })).ETag).toBe(ETag)
     const aborted = await begin(quiet, 'again')
     const same = await sendParts(quiet, 'again', aborted, [last])
     await quiet.send(new AbortMultipartUploadCommand({ Bucket, Key: 'again', UploadId: aborted }))
