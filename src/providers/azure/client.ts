@@ -15,8 +15,9 @@ const mostAnswerBytes = 134_217_728
  * constructor is. UNSUPPORTED where the client does not let its pipeline be read: not a client of @azure/storage-blob 12.26 or newer.
  */
 export function quietContainer(service: BlobServiceClient, container: string, carried: Carried): ContainerClient {
-  const theirs = service.getContainerClient(container)
+  // First, since of a client that is strange any other call may throw what it likes.
   const pipeline = quietPipeline(service, pipelineOf(service))
+  const theirs = service.getContainerClient(container)
   const Container = theirs.constructor as new (url: string, pipeline: PipelineLike) => ContainerClient
   return quieted(new Container(theirs.url, pipeline), service, carried)
 }
