@@ -31,7 +31,7 @@ test.concurrent('a provider whose directory is not there is wrong: 1', async () 
 })
 
 test.concurrent('keys that are not the same everywhere are counted, one by one or by their prefix: 3', async () => {
-  await using here = await placeWith('x/1', 'x/2', 'x/3')
+  await using here = await placeWith('x/1', 'x/2')
   await rm(join(here.path, 'b', 'x', '2!f'))
   const { code, stderr } = await inProcess(here.path, 'verify --prefix x/')
   expect(stderr).toMatch(
@@ -64,7 +64,9 @@ test.concurrent('prices that cannot be read name their file: 2', async () => {
 })
 
 test.concurrent('a file that cannot be written names its path, and nothing is left beside it: 1', async () => {
-  await using here = await placeWith('k')
+  await using here = await place()
+  await here.write('body', 'body of k')
+  await inProcess(here.path, 'put k body')
   const absent = await inProcess(here.path, 'get k none/out.txt')
   expect(absent.stderr).toMatch(/^holdfast: \S+\/none\/out\.txt: ENOENT[^\n]+\n$/)
   await mkdir(join(here.path, 'taken'))

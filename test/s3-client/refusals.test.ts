@@ -67,6 +67,14 @@ describe('what S3 refuses is refused in its words', () => {
       )
   })
 
+  test('a delete of whatever is there, where nothing is', async () => {
+    await world.store.put('whatever', 'x')
+    const whatever = { Bucket: bucket, Key: 'whatever', IfMatch: '*' }
+    await world.s3.deleteObject(whatever)
+    expect(await world.store.head('whatever')).toBeUndefined()
+    expect(await refusal(world.s3.deleteObject(whatever))).toMatchObject(is('NoSuchKey', 404))
+  })
+
   test('a key of encryption for a source that a store has, where it is copied to a bucket without one', async () => {
     const sent: string[] = []
     const client = world.client()
