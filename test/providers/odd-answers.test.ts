@@ -114,7 +114,9 @@ describe('Google', () => {
     etag: 'e',
     updated: '2026-01-01T00:00:00.000Z',
     timeCreated: '2026-01-01T00:00:00.000Z',
-    ...{ contentType: 'text/plain', crc32c: 'AAAAAA==', md5Hash: 'kAFQmDzST7DWlj99KOF/cg==' },
+    contentType: 'text/plain',
+    crc32c: 'AAAAAA==',
+    md5Hash: 'kAFQmDzST7DWlj99KOF/cg==',
   }
 
   test('that describes an object, and then has trouble with its bytes, is asked again later', async () => {
