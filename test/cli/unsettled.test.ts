@@ -1,4 +1,4 @@
-import { appendFile, mkdir, readFile, rm } from 'node:fs/promises'
+import { appendFile, mkdir, readdir, readFile, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { expect, test } from 'vitest'
 import { inProcess, type Place, place, spec } from './run.ts'
@@ -30,7 +30,7 @@ test.concurrent('a provider whose directory is not there is wrong: 1', async () 
   expect([code, stderr]).toEqual([1, 'holdfast: 1 provider cannot be used as it is: b\n'])
 })
 
-test.concurrent('keys that are not the same everywhere are counted, one by one or by their prefix: 3', async () => {
+test.concurrent('keys that are not the same everywhere are counted where a prefix is verified: 3', async () => {
   await using here = await placeWith('x/1', 'x/2')
   await rm(join(here.path, 'b', 'x', '2!f'))
   const { code, stderr } = await inProcess(here.path, 'verify --prefix x/')
@@ -73,6 +73,7 @@ test.concurrent('a file that cannot be written names its path, and nothing is le
   const taken = await inProcess(here.path, 'get k taken')
   expect(taken.stderr).toMatch(/^holdfast: \S+\/taken: EISDIR[^\n]+\n$/)
   expect([absent.code, absent.stdout, taken.code, taken.stdout]).toEqual([1, '', 1, ''])
+  expect((await readdir(here.path)).filter(name => name.includes('.holdfast-'))).toEqual([])
   await inProcess(here.path, 'get k out.txt')
   expect(await readFile(join(here.path, 'out.txt'), 'utf8')).toBe('body of k')
 })
