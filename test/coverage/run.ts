@@ -1,5 +1,5 @@
 import { spawn } from 'node:child_process'
-import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs'
+import { chmodSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as pause } from 'node:timers/promises'
@@ -13,6 +13,8 @@ export async function counted(
   env: Readonly<Record<string, string>> = {},
 ): Promise<{ readonly code: number | null; readonly reports: number; readonly torn: number }> {
   const reports = mkdtempSync(join(tmpdir(), 'holdfast-coverage-'))
+  // Some tests run processes of another user.
+  chmodSync(reports, 0o1777)
   const child = spawn(program, args, {
     cwd: root,
     stdio: ['ignore', 'inherit', 'inherit'],
