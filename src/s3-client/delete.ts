@@ -61,7 +61,7 @@ async function failureOf(call: Call, { Key, ETag }: ObjectIdentifier): Promise<K
 }
 
 async function remove(call: Call, key: string, conditions: WriteConditions): Promise<void> {
-  const condition = await versionOf(call, key, conditions.IfMatch)
+  const condition = await versionOf(call, key, conditions)
   try {
     await call.store.delete(key, { ...signalled(call), ...(condition === undefined ? {} : { if: condition }) })
   } catch (error) {

@@ -23,19 +23,19 @@ export async function conditionOf(
     return 'absent'
   }
   if (IfMatch === '*') throw unsupported('If-Match')
-  return await versionOf(call, key, IfMatch)
+  return await versionOf(call, key, { IfMatch })
 }
 
 /** The object is looked at, and the write is only over the version that was seen. `*` is any; NoSuchKey and PreconditionFailed as S3 says them. */
 export async function versionOf(
   call: Pick<Call, 'store' | 'signal'>,
   key: string,
-  match: string | undefined,
+  { IfMatch }: Pick<WriteConditions, 'IfMatch'>,
 ): Promise<{ readonly version: string } | undefined> {
-  if (match === undefined) return undefined
+  if (IfMatch === undefined) return undefined
   const info = await call.store.head(key, signalled(call))
   if (info === undefined) throw noSuchKey(key)
-  if (!matches(match, info.etag)) throw preconditionFailed('If-Match')
+  if (!matches(IfMatch, info.etag)) throw preconditionFailed('If-Match')
   return { version: info.version }
 }
 
