@@ -68,3 +68,19 @@ test('the journal in memory is opened for its own directory only, and by nobody 
   })
   await other.journal.close()
 })
+
+test('the journal in memory takes nothing any more once it is closed', async () => {
+  const tables = memoryTables(directory)
+  const poison = { isSet: () => false, clear: () => {} }
+  const { journal } = await openMemoryJournal({
+    path: '/',
+    directory,
+    clock: manualClock(),
+    tables,
+    bodies,
+    writer: '0000000000000001',
+    poison,
+  })
+  await journal.close()
+  await expect(journal.accept(write('k'))).rejects.toMatchObject({ code: 'CLOSED', outcome: 'rejected' })
+})

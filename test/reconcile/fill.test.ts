@@ -5,6 +5,7 @@ import { foreignVersion } from '../../src/core/version.ts'
 import type { Provider } from '../../src/core/provider.ts'
 import type { FillProgress } from '../../src/reconcile/fill-types.ts'
 import { memory } from '../../src/providers/memory.ts'
+import { manualClock } from '../../src/testing/clock.ts'
 import { faulty } from '../../src/testing/faulty.ts'
 import type { Faults } from '../../src/testing/faulty/rules.ts'
 import { headAt, putAt } from '../replicate/mending.ts'
@@ -192,6 +193,26 @@ test('a bucket that is not the one that it was fills nobody, and a blocked one i
   await expect(store.backfill({ to: 'b' })).rejects.toMatchObject({ code: 'BLOCKED', provider: 'b', reason: 'ACCOUNT' })
   await a.inner.delete('.holdfast/identity', undefined, AbortSignal.timeout(1_000))
   await expect(store.backfill({ to: 'b' })).rejects.toMatchObject({ code: 'BLOCKED', field: 'guard', rule: 'identity' })
+})
+
+test('a source that does not list what it has had for long is not believed: the fill stops (P6, I28)', async () => {
+  await using directory = await testDirectory()
+  const clock = manualClock(Date.UTC(2026, 0, 1))
+  const [a, b] = [faultyMemory('a'), faultyMemory('b')]
+  const faults: Faults = {}
+  const inner = memory({ name: 'c', clock })
+  for (const provider of [a.inner, inner]) await putAt(provider, 'k', 'x')
+  await clock.advance(60_000)
+  const store = await directory.open([a.provider, b.provider], { mirrors: [faulty(inner, faults)] })
+  await eventually(async () => (await store.status()).providers.every(({ state }) => state === 'up'))
+  faults.rules = [{ on: 'list', fault: { kind: 'empty-list' } }]
+  await expect(store.backfill({ to: 'b' })).rejects.toMatchObject({
+    code: 'BLOCKED',
+    field: 'guard',
+    rule: 'listing',
+    provider: 'c',
+  })
+  expect(await headAt(b.inner, 'k')).toBeUndefined()
 })
 
 test('an estimate says what it would take, by list prices or those that are given, and writes nothing', async () => {

@@ -113,6 +113,23 @@ describe('what nobody can confirm away', () => {
     await expectStopped(w, 'identity', /second has identity of another form/, { confirm: true })
   })
 
+  test('identity: a bucket that was accepted in place of another before the end settles nothing of a whole run (I28)', async () => {
+    const w = await attendedWorld(3)
+    await lose(w.second.inner, keyOf(2))
+    w.mend = async () => {
+      const [, row] = w.rows
+      if (row !== undefined) row.identity = identities[0]
+      return { is: 'queued', bytes: 0 }
+    }
+    await expect(w.run({ repair: true }).all()).rejects.toMatchObject({
+      code: 'BLOCKED',
+      field: 'guard',
+      rule: 'identity',
+      message: expect.stringContaining('was given another bucket'),
+    })
+    expect(w.mended.map(({ key }) => key)).toEqual([keyOf(2)])
+  })
+
   test('identity: asked for again before every thousandth repair', async () => {
     const w = await attendedWorld(2)
     for (let index = 2; index < 1_050; index++) await plant(w.first.inner, keyOf(index), { version: old })

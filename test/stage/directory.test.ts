@@ -54,6 +54,20 @@ describe('a new directory', () => {
     at('syncDirectory stage', at('link holdfast.json', bytes))
   })
 
+  test('whose identity is gone again once it was written is damaged (D9)', async () => {
+    const path = join(await scratch(), 'stage')
+    const disk: Disk = {
+      ...nodeDisk,
+      stat: async file => (file.endsWith('holdfast.json') ? undefined : nodeDisk.stat(file)),
+    }
+    await expect(open(path, 'durable', disk)).rejects.toMatchObject({
+      code: 'CORRUPT',
+      field: 'directory',
+      rule: 'identity',
+      outcome: 'rejected',
+    })
+  })
+
   test('keeps its identity when it is opened again, also without its cache, drafts and reserve', async () => {
     const path = join(await scratch(), 'stage')
     const first = await open(path)

@@ -1,6 +1,7 @@
 import { expect, test } from 'vitest'
 import { memory } from '../../src/providers/memory.ts'
 import { faulty } from '../../src/testing/faulty.ts'
+import type { Faults } from '../../src/testing/faulty/rules.ts'
 import { bytesSource } from '../../src/core/source.ts'
 import { digestsOf } from '../../src/core/digest.ts'
 import { noMemo, type Provider } from '../../src/core/provider.ts'
@@ -111,3 +112,22 @@ async function write(provider: Provider, key: string, text: string): Promise<voi
     patience,
   )
 }
+
+test('an object that goes away while all of it is to be read is one that could not be asked', async () => {
+  await using directory = await testDirectory()
+  const [a, b] = [memory({ name: 'a' }), memory({ name: 'b' })]
+  const faults: Faults = {}
+  const store = await directory.open([a, faulty(b, faults)])
+  await store.put('k', 'body')
+  await store.drain({ until: 'verified' })
+  const run = () => b.delete('k', undefined, patience).then(() => {})
+  faults.rules = [{ on: 'head', key: 'k', times: 1, fault: { kind: 'after', run } }]
+  const error = { code: 'UNAVAILABLE', reason: 'CONDITION', message: expect.stringContaining('replaced between') }
+  expect(await store.inspect('k', { deep: true })).toMatchObject({
+    agree: false,
+    providers: [
+      { provider: 'a', object: { size: 4 } },
+      { provider: 'b', error },
+    ],
+  })
+})
