@@ -11,7 +11,7 @@ import type { Stage } from '../stage/stage.ts'
 import type { Emit } from './events.ts'
 import { housekeeping } from './housekeeping.ts'
 import { type Lane, openLane } from './lane.ts'
-import { worthUnblocking } from './policy.ts'
+import { asError, worthUnblocking } from './policy.ts'
 import { repairShare } from './room.ts'
 import { bell } from './wake.ts'
 
@@ -94,9 +94,8 @@ async function replicate(deps: ReplicatorDeps, lease: Lease, outer: AbortSignal)
   const changed = bell(clock)
   const lanes = new Map<number, Lane>()
   const lose = (error: unknown) => {
-    if (error instanceof HoldfastError && error.code !== 'CLOSED') deps.failed(error)
-    else if (!(error instanceof HoldfastError))
-      deps.failed(new HoldfastError('CORRUPT', (error as Error).message, { cause: error }))
+    const ours = asError(error)
+    if (ours.code !== 'CLOSED') deps.failed(ours)
     lost.abort(error)
   }
 

@@ -69,18 +69,23 @@ test('the journal in memory is opened for its own directory only, and by nobody 
   await other.journal.close()
 })
 
-test('the journal in memory takes nothing any more once it is closed', async () => {
+test('the journal in memory hears of no verification any more once it is closed', async () => {
   const tables = memoryTables(directory)
-  const poison = { isSet: () => false, clear: () => {} }
-  const { journal } = await openMemoryJournal({
+  let isSet = true
+  const poison = { isSet: () => isSet, clear: () => void (isSet = false) }
+  const writer = '0000000000000001'
+  const opened = await openMemoryJournal({
     path: '/',
     directory,
     clock: manualClock(),
     tables,
     bodies,
-    writer: '0000000000000001',
+    writer,
     poison,
   })
-  await journal.close()
-  await expect(journal.accept(write('k'))).rejects.toMatchObject({ code: 'CLOSED', outcome: 'rejected' })
+  await opened.journal.close()
+  const closed = { code: 'CLOSED', outcome: 'rejected' }
+  await expect(opened.verification?.done()).rejects.toMatchObject(closed)
+  await expect(opened.journal.accept(write('k'))).rejects.toMatchObject(closed)
+  expect(isSet).toBe(true)
 })

@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { digestsOf } from '../../src/core/digest.ts'
 import { entryName, writeEntry } from '../../src/core/entry.ts'
+import type { HoldfastError } from '../../src/core/errors.ts'
 import { guardProvider } from '../../src/core/guarded.ts'
 import { noMemo, type Provider } from '../../src/core/provider.ts'
 import { bytesSource } from '../../src/core/source.ts'
@@ -31,7 +32,12 @@ export interface Mending extends AsyncDisposable {
 /** The providers have the ids 1, 2, … in this order. */
 export async function mending(
   providers: readonly Provider[],
-  options: { readonly maxStageBytes?: number; readonly mirrorsForeign?: boolean } = {},
+  options: {
+    readonly maxStageBytes?: number
+    readonly mirrorsForeign?: boolean
+    /** Replication stopped. Default: thrown. */
+    readonly failed?: (error: HoldfastError) => void
+  } = {},
 ): Promise<Mending> {
   const { maxStageBytes = 100_000_000, mirrorsForeign = true } = options
   const root = await mkdtemp(join(process.env['HOLDFAST_TEST_DIR'] ?? tmpdir(), 'holdfast-mend-'))
@@ -77,9 +83,11 @@ export async function mending(
           maxRequestsPerSecond: undefined,
         },
         emit: () => {},
-        failed: error => {
-          throw error
-        },
+        failed:
+          options.failed ??
+          (error => {
+            throw error
+          }),
       })
     },
     repairs() {

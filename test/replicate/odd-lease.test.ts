@@ -1,0 +1,63 @@
+import { expect, test } from 'vitest'
+import type { HoldfastError } from '../../src/core/errors.ts'
+import { makeVersion } from '../../src/core/version.ts'
+import type { Journal, Lease } from '../../src/journal/contract.ts'
+import { memory } from '../../src/providers/memory.ts'
+import { faulty } from '../../src/testing/faulty.ts'
+import { outage } from '../../src/testing/faulty/rules.ts'
+import { eventually, bodyAt } from '../support/store.ts'
+import { mending, putAt } from './mending.ts'
+
+// A journal that goes wrong while a replica's fate is written down.
+
+/** One call of the first lease fails with something that nobody foresaw. */
+function failingOnce(journal: Journal, call: 'postpone' | 'releasable', error: Error): void {
+  const { lease } = journal
+  let isDue = true
+  Object.assign(journal, {
+    async lease() {
+      const held = await lease.call(journal)
+      if (held === undefined || !isDue) return held
+      const odd = {
+        [call]() {
+          if (!isDue) throw new Error('the lease was given up')
+          isDue = false
+          throw error
+        },
+      }
+      return Object.assign(Object.create(held) as Lease, odd)
+    },
+  })
+}
+
+const version = makeVersion(1_700_000_000_000, 0, '00000000000000aa')
+const repair = { key: 'k', wanted: { is: 'object', version, source: 1 }, targets: [2] } as const
+
+test('a journal that cannot write down what went wrong at a provider ends the reign, and that is said', async () => {
+  const [a, b] = [memory({ name: 'a' }), memory({ name: 'b' })]
+  await putAt(a, 'k', 'body', { version })
+  const failures: HoldfastError[] = []
+  const down = { on: 'put', key: 'k', fault: outage } as const
+  await using m = await mending([a, faulty(b, { rules: [down] })], { failed: error => void failures.push(error) })
+  const bug = new TypeError('a bug')
+  failingOnce(m.journal, 'postpone', bug)
+  await m.mend(repair)
+  m.replicate()
+  await eventually(() => failures.length > 0)
+  expect(failures).toMatchObject([{ code: 'CORRUPT', message: 'a bug', cause: bug }])
+  expect(m.repairs().writes).toBe(1)
+})
+
+test('a journal that breaks where it is kept in order ends the reign, and that is said; the next one goes on (I16)', async () => {
+  const [a, b] = [memory({ name: 'a' }), memory({ name: 'b' })]
+  await putAt(a, 'k', 'body', { version })
+  const failures: HoldfastError[] = []
+  await using m = await mending([a, b], { failed: error => void failures.push(error) })
+  const bug = new TypeError('a bug')
+  failingOnce(m.journal, 'releasable', bug)
+  await m.mend(repair)
+  m.replicate()
+  await eventually(() => m.repairs().writes === 0)
+  expect(failures).toMatchObject([{ code: 'CORRUPT', message: 'a bug', cause: bug }])
+  expect(String(await bodyAt(b, 'k'))).toBe('body')
+})
