@@ -1,18 +1,21 @@
-import { expect, test } from 'vitest'
+import { describe, expect, test } from 'vitest'
 import { digestsOf } from '../../src/core/digest.ts'
 import { HoldfastError } from '../../src/core/errors.ts'
 import { identityKey } from '../../src/core/key.ts'
 import { noMemo, type Provider } from '../../src/core/provider.ts'
 import { bytesSource } from '../../src/core/source.ts'
 import { makeVersion } from '../../src/core/version.ts'
+import type { Task } from '../../src/journal/contract.ts'
 import { memory } from '../../src/providers/memory.ts'
 import { admit, canary, confirmIdentity, identityOf } from '../../src/replicate/admit.ts'
 import { checkProvider } from '../../src/replicate/check.ts'
 import { clear } from '../../src/replicate/clear.ts'
 import { fetchInto } from '../../src/replicate/fetch.ts'
+import { lookAgain } from '../../src/replicate/look.ts'
 import { writeMarker } from '../../src/replicate/marker.ts'
 import type { Stage } from '../../src/stage/stage.ts'
 import { manualClock, seededRandom } from '../../src/testing/clock.ts'
+import { putAt } from './mending.ts'
 
 // Services whose answers do not fit together: of a step, what no sequence of calls of a store brings about at will.
 
@@ -94,4 +97,45 @@ test('an object that was replaced, or deleted, between look and fetch is not tak
       code: 'PRECONDITION',
       reason: 'CONDITION',
     })
+})
+
+describe('the second look', () => {
+  const now = () => clock.now()
+  const later = makeVersion(clock.now() + 3_600_000, 0, '00000000000000aa')
+  const mine = makeVersion(clock.now() - 60_000, 0, '00000000000000aa')
+
+  test('does not follow a version from a clock that is far ahead (M8, I41)', async () => {
+    const provider = memory({ name: 'a', clock })
+    await putAt(provider, 'k', 'body', { version: later })
+    const task = { write: { kind: 'delete', key: 'k', version: mine }, replica: {} } as unknown as Task
+    await expect(lookAgain({ task, target: targetOf(provider), now, signal })).rejects.toMatchObject({
+      code: 'BLOCKED',
+      reason: 'CLOCK',
+      key: 'k',
+    })
+  })
+
+  test('that finds an object, and cannot read it back, is done again later', async () => {
+    const inner = memory({ name: 'a', clock })
+    await putAt(inner, 'k', 'body', { version: mine })
+    const provider: Provider = {
+      ...inner,
+      async head(key, given) {
+        const found = await inner.head(key, given)
+        return found && { ...found, attested: {} }
+      },
+      get: async () => undefined,
+    }
+    const digests = digestsOf(Buffer.from('body'))
+    const layout = { etag: digests.md5, parts: [{ count: 1, bytes: 4 }] }
+    const attributes = { contentType: 'text/plain', cacheControl: 'max-age=60', metadata: {} }
+    const write = { kind: 'put', key: 'k', version: mine, size: 4, ...digests, layout, attributes, acceptedAt: now() }
+    const task = { write, replica: { storedAt: now(), proof: 'none' } } as unknown as Task
+    await expect(lookAgain({ task, target: targetOf(provider), now, signal })).rejects.toMatchObject({
+      code: 'UNAVAILABLE',
+      reason: 'SERVER',
+      key: 'k',
+      message: expect.stringContaining('went away between'),
+    })
+  })
 })
