@@ -4,7 +4,9 @@ import { expect, test } from 'vitest'
 import { digestsOf } from '../../src/core/digest.ts'
 import { noMemo, type Provider } from '../../src/core/provider.ts'
 import { bytesSource } from '../../src/core/source.ts'
+import { readWhole } from '../../src/holdfast/uploads/whole.ts'
 import { memory } from '../../src/providers/memory.ts'
+import type { Stage } from '../../src/stage/stage.ts'
 import { faulty } from '../../src/testing/faulty.ts'
 import { type Faults, outage } from '../../src/testing/faulty/rules.ts'
 import { testDirectory } from '../support/store.ts'
@@ -87,4 +89,18 @@ test('adopting says who could not be asked, and that an object went away between
   await expect(store.adopt('k')).rejects.toMatchObject({ ...unavailable, key: 'k' })
   faults.rules = [{ fault: outage }]
   await expect(store.adopt('nowhere')).rejects.toMatchObject({ ...unavailable, key: 'nowhere' })
+})
+
+test('parts without the checksum that their upload was begun with make no checksum of the whole', async () => {
+  const bytes = Buffer.from('part')
+  const stage = { source: () => bytesSource(bytes, digestsOf(bytes)) } as unknown as Stage
+  const part = { number: 1, file: 'f', size: 4, ...digestsOf(bytes), uploadedAt: 0, damaged: false }
+  const kind = { algorithm: 'SHA256', type: 'COMPOSITE' } as const
+  const { signal } = new AbortController()
+  await expect(readWhole(stage, [{ ...part, checksum: undefined }], kind, signal)).rejects.toMatchObject({
+    code: 'CORRUPT',
+    field: 'journal',
+    rule: 'damaged',
+    outcome: 'rejected',
+  })
 })

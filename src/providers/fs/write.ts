@@ -153,7 +153,10 @@ export function writingTo(
     }
     if (!(await tree.isThere(place.directories))) await tree.makeDirectory(place.directories)
     if (!(await tree.isThere(place.directories)))
-      throw errors.because('UNAVAILABLE', 'SERVER', `${place.directory} vanished`)
+      throw errors.because('UNAVAILABLE', 'SERVER', `${place.directory} vanished`, {
+        key: place.key,
+        outcome: 'rejected',
+      })
     if (condition === undefined) return await move()
     if ('token' in condition) {
       const there = await tree.look(place)
