@@ -75,7 +75,7 @@ describe('an upload in parts', () => {
     ['a page', page],
     ['another result', '<CopyObjectResult><ETag>&quot;a&quot;</ETag></CopyObjectResult>'],
   ])(
-    'that ends with a 200 and %s, request id and all, is not done as far as anybody knows (S3, I2, I15)',
+    'that ends with a 200 and %s, request id and all, is not done as far as anybody knows (N12, I2, I15)',
     async (_what, text) => {
       answering({ end: reply(200, { ...named, 'content-type': 'text/html' }, text) })
       expect(await errorOf(provider.put(large(), signal))).toMatchObject({
@@ -88,7 +88,7 @@ describe('an upload in parts', () => {
     },
   )
 
-  test('that ends as an object of other parts holds other bytes, and nobody knows what is there (S4, I7)', async () => {
+  test('that ends as an object of other parts holds other bytes, and nobody knows what is there (I2, I24)', async () => {
     answering({ end: ended(etagOfParts([md5Of(Buffer.from('other'))])) })
     expect(await errorOf(provider.put(large(), signal))).toMatchObject({
       code: 'CHECKSUM',
@@ -116,7 +116,7 @@ describe('an upload in parts', () => {
     })
   })
 
-  test('of which a part became other bytes never becomes an object (S4, I7)', async () => {
+  test('of which a part became other bytes never becomes an object (I2, I24)', async () => {
     answering({ part: reply(200, { ...named, etag: `"${md5Of(Buffer.from('other'))}"` }) })
     expect(await errorOf(provider.put(large(), signal))).toMatchObject({
       code: 'CHECKSUM',
@@ -141,7 +141,7 @@ describe('a body in pieces without a length', () => {
   test.each([
     ['more', 'bytes', 'PROTOCOL', 'sent more than the 4 bytes announced'],
     ['fewer', 'byt', 'NETWORK', 'ended after 3 of 4 bytes'],
-  ])('that has %s bytes than its range is not one (I6, I7)', async (_what, text, reason, words) => {
+  ])('that has %s bytes than its range is not one (I24)', async (_what, text, reason, words) => {
     server.answer = cut(text)
     const found = await provider.get(four, signal)
     expect(await errorOf(all(found?.body ?? []))).toMatchObject({
@@ -163,7 +163,7 @@ test('a listing with a prefix that has no name is an error of protocol (N13)', a
   })
 })
 
-test('nothing is sent where a condition would not be held (I12)', async () => {
+test('nothing is sent where a condition would not be held', async () => {
   await provider.learn({ ...provider.capabilities, replaceIf: false, createIfAbsent: false }, signal)
   const over = putOf('k', 'body', { condition: { token: 'e' } })
   expect(await errorOf(provider.put(over, signal))).toMatchObject({

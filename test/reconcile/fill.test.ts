@@ -195,7 +195,7 @@ test('a bucket that is not the one that it was fills nobody, and a blocked one i
   await expect(store.backfill({ to: 'b' })).rejects.toMatchObject({ code: 'BLOCKED', field: 'guard', rule: 'identity' })
 })
 
-test('a source that does not list what it has had for long is not believed: the fill stops (P6, I28)', async () => {
+test('a source that does not list what it has had for long is not believed: the fill stops (I28)', async () => {
   await using directory = await testDirectory()
   const clock = manualClock(Date.UTC(2026, 0, 1))
   const [a, b] = [faultyMemory('a'), faultyMemory('b')]

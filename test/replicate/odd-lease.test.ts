@@ -48,7 +48,7 @@ test('a journal that cannot write down what went wrong at a provider ends the re
   expect(m.repairs().writes).toBe(1)
 })
 
-test('a journal that breaks where it is kept in order ends the reign, and that is said; the next one goes on (I16)', async () => {
+test('a journal that breaks where it is kept in order ends the reign, and that is said; the next one goes on', async () => {
   const [a, b] = [memory({ name: 'a' }), memory({ name: 'b' })]
   await putAt(a, 'k', 'body', { version })
   const failures: HoldfastError[] = []

@@ -26,7 +26,7 @@ async function newRoot(): Promise<string> {
 
 const large = Buffer.alloc(1_000_000, 'large')
 
-test('a file that is cut off while it is read ends with an error, not early (I6, I7)', async () => {
+test('a file that is cut off while it is read ends with an error, not early (I24)', async () => {
   const root = await newRoot()
   const provider = fs({ root })
   await provider.put(putOf('k', large), signal)
@@ -40,7 +40,7 @@ test('a file that is cut off while it is read ends with an error, not early (I6,
   })
 })
 
-test('a disk that gives back other bytes than were written stores nothing (I2, I7)', async () => {
+test('a disk that gives back other bytes than were written stores nothing (I2)', async () => {
   const root = await newRoot()
   const provider = fs({ root })
   const source = {
