@@ -33,7 +33,7 @@ function failingOnce(journal: Journal, call: 'postpone' | 'releasable', error: E
 const version = makeVersion(1_700_000_000_000, 0, '00000000000000aa')
 const repair = { key: 'k', wanted: { is: 'object', version, source: 1 }, targets: [2] } as const
 
-test('a journal that cannot write down what went wrong at a provider ends the reign, and that is said', async () => {
+test.concurrent('a journal that cannot write down what went wrong at a provider ends the reign, and that is said', async () => {
   const [a, b] = [memory({ name: 'a' }), memory({ name: 'b' })]
   await putAt(a, 'k', 'body', { version })
   const failures: HoldfastError[] = []
@@ -48,7 +48,7 @@ test('a journal that cannot write down what went wrong at a provider ends the re
   expect(m.repairs().writes).toBe(1)
 })
 
-test('a journal that breaks where it is kept in order ends the reign, and that is said; the next one goes on', async () => {
+test.concurrent('a journal that breaks where it is kept in order ends the reign, and that is said; the next one goes on', async () => {
   const [a, b] = [memory({ name: 'a' }), memory({ name: 'b' })]
   await putAt(a, 'k', 'body', { version })
   const failures: HoldfastError[] = []
