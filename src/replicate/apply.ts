@@ -340,7 +340,7 @@ function unlessGone(version: string | undefined, deleted: string | undefined): s
  * would lose to that all the same. The next try is stamped later.
  */
 function isBehind(
-  { task, target, now }: Applying,
+  { task, target, now, mayArrive }: Applying,
   there: string | undefined,
   deleted: string | undefined,
 ): Settled | undefined {
@@ -350,7 +350,7 @@ function isBehind(
     is: 'refused',
     code: 'UNAVAILABLE',
     message: `what the write would follow at ${target.provider.name} (version ${newest}) has the stamp of a clock ahead of ours: once more, and it is newer`,
-    outcome: 'rejected',
+    outcome: mayArrive ? 'unknown' : 'rejected',
     ...(isAhead(newest, target, now()) ? {} : { seen: newest }),
   }
 }

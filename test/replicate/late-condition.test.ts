@@ -24,6 +24,29 @@ test("a create-only put that may still arrive, where another's object is found, 
   await eventually(async () => (await bodyAt(inner, 'k'))?.toString() === 'mine')
 })
 
+test('a create-only put that may still arrive, where the key was deleted by a newer write, is not said to be rejected: it may be read until that delete comes again (I15)', async () => {
+  await using directory = await testDirectory()
+  await using elsewhere = await testDirectory()
+  const faults: Faults = {}
+  const inner = memory({ name: 'a' })
+  const second = memory({ name: 'b' })
+  const store = await directory.open([faulty(inner, faults), second])
+  const other = await elsewhere.open([inner, second])
+  await eventually(async () => (await store.status()).providers.every(({ state }) => state === 'up'))
+  // Of another node, newer by its stamp, there before the second try looks.
+  const deletes = async () => {
+    await other.delete('k')
+    await other.drain()
+  }
+  faults.rules = [
+    { on: 'put', key: 'k', times: 1, fault: { kind: 'late', ms: 1_500 } },
+    { on: 'head', key: 'k', times: 1, fault: { kind: 'before', run: deletes } },
+  ]
+  const refused = await store.put('k', 'mine', { if: 'absent' }).catch((error: unknown) => error)
+  expect(refused).toMatchObject({ code: 'UNAVAILABLE', outcome: 'unknown', version: expect.any(String) })
+  await eventually(async () => (await bodyAt(inner, 'k'))?.toString() === 'mine')
+})
+
 test('a replace that may still arrive is refused for good where a token names one write, and not where it is a digest (I12, I15)', async () => {
   for (const uniqueTokens of [true, false]) {
     await using directory = await testDirectory()
