@@ -45,10 +45,12 @@ async function* work(deps: FillingDeps, checked: CheckedFill): AsyncGenerator<Fi
   const parts = partsOf(deps, checked)
   const mend = mendWith([...parts.sources, parts.to], true)
   const done = new AbortController()
-  // Somebody waits for the end: the process is to live as long.
-  const alive = waiting.until(() => undefined, done.signal).catch(() => {})
+  // Somebody waits for the end: the process is to live as long. Where the directory takes nothing more, what is waited for would never come.
+  const broken = new AbortController()
+  const alive = waiting.until(() => undefined, done.signal).catch((error: unknown) => broken.abort(error))
+  const signal = AbortSignal.any([signalOf(deps, checked), broken.signal])
   try {
-    return yield* fill({ journal, clock, mend }, { ...parts, prefix, resume, deep }, signalOf(deps, checked))
+    return yield* fill({ journal, clock, mend }, { ...parts, prefix, resume, deep }, signal)
   } finally {
     done.abort()
     await alive

@@ -193,7 +193,8 @@ export function namesIn(journal: Buffer): number[] {
 
 /** Flips bits for so long and counts what came of it: in turns of page headers, of names, and anywhere. */
 export async function flipFor(ms: number): Promise<Record<Outcome, number>> {
-  const seed = Number(process.env['HOLDFAST_SEED'] ?? randomBytes(4).readUInt32BE())
+  const given = process.env['HOLDFAST_SEED'] ?? '1'
+  const seed = given === 'random' ? randomBytes(4).readUInt32BE() : Number(given)
   console.log(`seed ${seed}: HOLDFAST_SEED=${seed} repeats the bits`)
   const random = generator(seed)
   const { journal, after } = await flips()

@@ -24,3 +24,10 @@ test('a disk on which nothing can be read nor closed any more is CORRUPT when th
     expect(faults, `N=${n}`).toEqual([])
   }
 }, 120_000)
+
+test('an evacuation under which the directory is poisoned ends with an error, and does not wait for what will not come (I33, I47)', async () => {
+  const scenario = scenarios.find(each => each.name === 'evacuate to a new mirror')
+  if (scenario === undefined) throw new Error('no such scenario')
+  const { faults } = await once(scenario, { port: 'journal', kind: 'poisoned', at: [5] }, 'dropped')
+  expect(faults).toEqual([])
+}, 120_000)
