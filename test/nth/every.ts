@@ -27,7 +27,7 @@ const about: Readonly<Record<Port, string>> = {
 const given = process.env['HOLDFAST_SEED'] ?? '806491'
 export const seed: number = given === 'random' ? randomInt(1_000_000) : Number(given)
 /** Ns of one kind at most. `HOLDFAST_NTH_MOST=Infinity`: all of them, for half an hour. */
-const most = Number(process.env['HOLDFAST_NTH_MOST'] ?? 3)
+const most = Number(process.env['HOLDFAST_NTH_MOST'] ?? 1)
 /** After a call that fails, so many next ones, one at a time. Default 0: one call fails in a run. */
 const pairs = Number(process.env['HOLDFAST_NTH_PAIRS'] ?? 0)
 

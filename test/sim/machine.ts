@@ -17,6 +17,8 @@ export interface Process {
   kill(): void
   /** SIGSTOP, and SIGCONT so much later. */
   stop(ms: number): void
+  /** When it goes on, by the world's time. */
+  readonly stoppedUntil: number
 }
 
 export interface ProcessOptions {
@@ -69,6 +71,9 @@ export function startProcess({ name, scheduler, skewMs, seed }: ProcessOptions):
       }),
     kill() {
       isAlive = false
+    },
+    get stoppedUntil() {
+      return stoppedUntil
     },
     stop(ms) {
       stoppedUntil = Math.max(stoppedUntil, scheduler.elapsed + ms)

@@ -14,7 +14,8 @@ export async function rest(world: World, history: History): Promise<void> {
   const { scheduler, faults } = world
   for (const cloud of world.clouds) cloud.mood = undefined
   for (const machine of world.machines) machine.disk.faults = soundDisk
-  await scheduler.advance(30_000)
+  const goOn = Math.max(0, ...world.slots.map(({ process }) => (process?.stoppedUntil ?? 0) - scheduler.elapsed))
+  await scheduler.advance(goOn + 30_000)
   await everybodyUp(world)
   if (faults.length > 0) return
   if (!(await drained(world)) || faults.length > 0) return
