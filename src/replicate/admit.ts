@@ -18,14 +18,14 @@ export interface Admission {
 }
 
 /**
- * Learns which bucket this is and what it can do. The identity is written into the bucket by whoever comes first. Rejects with DENIED/IDENTITY
+ * Learns which bucket this is and what it can do. `proposal` is written into a bucket that has no identity, by whoever comes first. Rejects with DENIED/IDENTITY
  * where another identity was remembered: the bucket was emptied, made anew, or is another one under the old name, and writing to it would
  * hide that.
  */
 export async function admit(
   provider: Provider,
   remembered: { readonly identity: string | undefined; readonly capabilities: Capabilities | undefined },
-  { clock, random }: { readonly clock: Clock; readonly random: Random },
+  { clock, proposal }: { readonly clock: Clock; readonly proposal: string },
   signal: AbortSignal,
 ): Promise<Admission> {
   const found = await readIdentity(provider, signal)
@@ -34,7 +34,7 @@ export async function admit(
   if (found !== undefined && remembered.identity !== undefined && found.identity !== remembered.identity)
     throw replaced(provider, `has identity ${found.identity}, but ${remembered.identity} is remembered`)
   const capabilities = await provider.learn(remembered.capabilities, signal)
-  if (found === undefined) await writeIdentity(provider, capabilities, random, signal)
+  if (found === undefined) await writeIdentity(provider, capabilities, proposal, signal)
   if (found !== undefined && (remembered.identity !== undefined || capabilities.createIfAbsent))
     return { ...found, capabilities }
   // Where nothing keeps the first one, the last one stays: whoever else saw the bucket empty has written by then.
@@ -78,14 +78,18 @@ async function readIdentity(provider: Provider, signal: AbortSignal) {
   return { identity, serverTime }
 }
 
+/** What a bucket without an identity may be given. The same one for all tries: one that arrives late must not name the bucket anew. */
+export function newIdentity(random: Random): string {
+  const hex = random.hex(16)
+  return [hex.slice(0, 8), hex.slice(8, 12), hex.slice(12, 16), hex.slice(16, 20), hex.slice(20)].join('-')
+}
+
 async function writeIdentity(
   provider: Provider,
   capabilities: Capabilities,
-  random: Random,
+  identity: string,
   signal: AbortSignal,
 ): Promise<void> {
-  const hex = random.hex(16)
-  const identity = [hex.slice(0, 8), hex.slice(8, 12), hex.slice(12, 16), hex.slice(16, 20), hex.slice(20)].join('-')
   const bytes = Buffer.from(JSON.stringify({ format: 1, identity }), 'utf8')
   const condition: PutCondition | undefined = capabilities.createIfAbsent ? { absent: true } : undefined
   try {

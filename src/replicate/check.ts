@@ -3,7 +3,7 @@ import { HoldfastError } from '../core/errors.ts'
 import { maxClockLeadMs } from '../core/version.ts'
 import type { Clock, Random } from '../core/ports.ts'
 import type { Provider } from '../core/provider.ts'
-import { admit, canary } from './admit.ts'
+import { admit, canary, newIdentity } from './admit.ts'
 
 /** What `check()` found at one provider. */
 export interface CheckResult {
@@ -58,7 +58,7 @@ export async function checkProvider(
   }
   const works =
     (await step('the bucket', async () => {
-      const { serverTime } = await admit(provider, remembered, { clock, random }, signal)
+      const { serverTime } = await admit(provider, remembered, { clock, proposal: newIdentity(random) }, signal)
       const lead = serverTime === undefined ? 0 : clock.now() - serverTime
       if (Math.abs(lead) > maxClockLeadMs)
         throw new HoldfastError(

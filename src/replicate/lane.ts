@@ -2,7 +2,7 @@ import type { Ticket } from '../core/breaker.ts'
 import type { Slot } from '../core/limiter.ts'
 import type { ProviderHealth, ProviderRow, Task } from '../journal/contract.ts'
 import type { Reason } from '../core/errors.ts'
-import { admit } from './admit.ts'
+import { admit, newIdentity } from './admit.ts'
 import { attempts } from './attempts.ts'
 import type { LaneDeps } from './deps.ts'
 import { asError, reactionTo, waitBeforeProbe } from './policy.ts'
@@ -46,6 +46,7 @@ export function openLane(deps: LaneDeps): Lane {
     skew: { offsetMs: row.health?.clockOffsetMs },
   }
   let identity = row.identity
+  let proposal: string | undefined
   let isAdmitted = false
   let probes = 0
   /** How often in a row the provider was let in, and refused the first that it was given. */
@@ -85,8 +86,14 @@ export function openLane(deps: LaneDeps): Lane {
     if (signal.aborted) return
     try {
       const { capabilities } = noteRemembered()
-      const admission = await admit(provider, { identity, capabilities }, { clock, random }, signal)
+      const admission = await admit(
+        provider,
+        { identity, capabilities },
+        { clock, proposal: (proposal ??= newIdentity(random)) },
+        signal,
+      )
       identity = admission.identity
+      proposal = undefined
       if (admission.serverTime !== undefined) target.skew.offsetMs = admission.serverTime - clock.now()
       await lease.learnt(id, { identity: admission.identity, capabilities: admission.capabilities })
       await bucket.enter()

@@ -21,6 +21,8 @@ export class Summary implements Reporter {
   private passed = 0
   private readonly failed: string[] = []
   private readonly skipped: string[] = []
+  /** Failed once and passed then: `.ci/run` gives each a second try, and says so. */
+  private readonly retried: string[] = []
   private isFiltered = false
   private hasEnded = false
 
@@ -35,6 +37,8 @@ export class Summary implements Reporter {
     const name = nameOf(test)
     if (result.state === 'passed') this.passed++
     if (result.state === 'failed') this.failed.push(name)
+    if (result.state === 'passed' && (test.diagnostic()?.retryCount ?? 0) > 0)
+      this.retried.push(`RETRIED ${name}: ${result.errors?.[0]?.message.split('\n')[0] ?? 'no message'}`)
     if (result.state === 'skipped' && !this.isFiltered) {
       const reason = result.note ?? test.meta().reason
       this.skipped.push(`SKIPPED ${name}: ${reason ?? 'no reason given'}`)
@@ -56,8 +60,8 @@ export class Summary implements Reporter {
   private say(): void {
     if (!this.hasEnded) this.failed.push('the run did not come to its end')
     for (const left of leftRunning()) this.failed.push(`left running: ${left}`)
-    const { failed, skipped, passed } = this
-    const lines = [...skipped, ...failed.map(name => `FAILED ${name}`), '']
+    const { failed, skipped, retried, passed } = this
+    const lines = [...skipped, ...retried, ...failed.map(name => `FAILED ${name}`), '']
     const tail = skipped.length > 0 ? `, ${skipped.length} skipped` : ''
     process.stdout.write(`\n${lines.join('\n')}\n${passed} passed, ${failed.length} failed${tail}\n`)
     if (failed.length > 0) process.exitCode = 1

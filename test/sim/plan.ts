@@ -155,7 +155,12 @@ export function planOf(seed: number): Plan {
       ms: oneOf(500, 5_000, 40_000),
     }),
   )
-  steps.sort((a, b) => a.at - b.at)
+  // On a service that cannot create only, the identity that arrives last stays: until there is one, nothing is late there.
+  const lasts = (index: number) => providers[index]?.weakness.includes('createIfAbsent') ?? false
+  const isTooEarly = (step: Step) =>
+    step.at < 5_000 &&
+    (step.what === 'mood' ? lasts(step.provider) : step.what === 'stop' && providers.some((_, index) => lasts(index)))
+  const happening = steps.filter(step => !isTooEarly(step)).toSorted((a, b) => a.at - b.at)
   return {
     seed,
     engine: number() < 0.02 ? 'sqlite' : 'memory',
@@ -171,7 +176,7 @@ export function planOf(seed: number): Plan {
       scrub: number() < 0.1,
     },
     isNew: number() < 0.03,
-    steps,
+    steps: happening,
     endMs,
   }
 }
