@@ -7,7 +7,7 @@ import { bytesSource } from '../../src/core/source.ts'
 import { makeVersion } from '../../src/core/version.ts'
 import type { Task } from '../../src/journal/contract.ts'
 import { memory } from '../../src/providers/memory.ts'
-import { admit, canary, confirmIdentity, identityOf } from '../../src/replicate/admit.ts'
+import { admit, canary, confirmIdentity, identityOf, newIdentity } from '../../src/replicate/admit.ts'
 import { checkProvider } from '../../src/replicate/check.ts'
 import { clear } from '../../src/replicate/clear.ts'
 import { fetchInto } from '../../src/replicate/fetch.ts'
@@ -45,7 +45,9 @@ test('a bucket with another identity than the one that is remembered is not writ
   await put(provider, identityKey, JSON.stringify({ format: 1, identity }))
   const remembered = { identity: '99999999-0123-0123-0123-0123456789ab', capabilities: undefined }
   const other = { code: 'DENIED', reason: 'IDENTITY', message: expect.stringContaining(identity) }
-  await expect(admit(provider, remembered, { clock, proposal: newIdentity(random) }, signal)).rejects.toMatchObject(other)
+  await expect(admit(provider, remembered, { clock, proposal: newIdentity(random) }, signal)).rejects.toMatchObject(
+    other,
+  )
   await expect(confirmIdentity(provider, remembered.identity, signal)).rejects.toMatchObject(other)
   await confirmIdentity(provider, undefined, signal)
   expect(await identityOf(provider, signal)).toBe(identity)
@@ -55,7 +57,9 @@ test('a service that takes the identity, or the canary, and does not have it is 
   const provider: Provider = { ...memory({ name: 'a' }), head: async () => undefined, get: async () => undefined }
   const nothing = { identity: undefined, capabilities: undefined }
   const forgetful = { code: 'UNAVAILABLE', reason: 'SERVER', retryable: true }
-  await expect(admit(provider, nothing, { clock, proposal: newIdentity(random) }, signal)).rejects.toMatchObject(forgetful)
+  await expect(admit(provider, nothing, { clock, proposal: newIdentity(random) }, signal)).rejects.toMatchObject(
+    forgetful,
+  )
   await expect(canary(provider, random, signal)).rejects.toMatchObject(forgetful)
 })
 
