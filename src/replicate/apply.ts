@@ -7,7 +7,7 @@ import type { PutCondition, RemoteObject, UploadMemo } from '../core/provider.ts
 import type { Source } from '../core/source.ts'
 import type { Task, WriteRow } from '../journal/contract.ts'
 import { clear } from './clear.ts'
-import { readMarker, writeMarker } from './marker.ts'
+import { markerAfterMs, mayBeDeletedSince, readMarker, writeMarker } from './marker.ts'
 import {
   busy,
   conflict,
@@ -21,8 +21,6 @@ import {
 
 /** Over this a body is not sent before a head said that it is wanted: 1 MiB. */
 const lookFirstBytes = 1024 * 1024
-/** A put that was committed longer ago than this asks for a delete marker before it is sent. */
-const markerAfterMs = 60_000
 /** How often one attempt starts over because others write the key at the same moment. */
 const mostRounds = 8
 /**
@@ -65,7 +63,7 @@ async function applyPut(applying: Applying): Promise<Settled> {
   const { task, target, now, mayBeThere } = applying
   const { write, known } = task
   const begun = now()
-  const isLate = mayBeDeletedSince(write, begun)
+  const isLate = mayBeDeletedSince(write, begun, target)
   if (isLate) {
     const overtaken = await deletedSince(applying)
     // An earlier try may have arrived after the delete was looked at for the last time.
@@ -112,14 +110,6 @@ async function unlessDeleted(applying: Applying, stored: Settled): Promise<Settl
   const overtaken = await deletedSince(applying)
   if (overtaken !== undefined) await clear(target, task.write.key, overtaken.by, now, signal)
   return overtaken ?? stored
-}
-
-/**
- * Whether another node may have deleted the key without our noticing: a repair brings back something old, and whether a write is recent the
- * wall clock cannot say once it was turned back.
- */
-export function mayBeDeletedSince({ origin, acceptedAt }: WriteRow, at: number): boolean {
-  return origin === 'repair' || Math.abs(at - acceptedAt) > markerAfterMs
 }
 
 /** What an object that is there means for our write; `undefined`: it is older, or ours but not right, and is to be replaced. */

@@ -3,9 +3,9 @@ import { recognise } from '../core/entry.ts'
 import { HoldfastError } from '../core/errors.ts'
 import type { RemoteObject } from '../core/provider.ts'
 import type { Version } from '../core/version.ts'
-import { type Applying, deletedSince, isSame, isWhatWeStored, mayBeDeletedSince } from './apply.ts'
+import { type Applying, deletedSince, isSame, isWhatWeStored } from './apply.ts'
 import { clear } from './clear.ts'
-import { readMarker } from './marker.ts'
+import { mayBeDeletedSince, readMarker } from './marker.ts'
 import { conflict, isAhead, noteClock, type Overtaken } from './target.ts'
 
 /** What the second look found. */
@@ -24,7 +24,7 @@ export async function lookAgain(looking: Pick<Applying, 'task' | 'target' | 'now
   noteClock(target, found?.serverTime, now())
   if (write.kind === 'delete') return lookAtDelete(looking, found)
 
-  const wasLate = mayBeDeletedSince(write, replica.storedAt ?? 0)
+  const wasLate = mayBeDeletedSince(write, replica.storedAt ?? 0, target)
   if (found === undefined || wasLate) {
     const overtaken = await deletedSince(looking)
     // It got there after the delete was looked at for the last time: nobody else would take it away.

@@ -5,13 +5,26 @@ import { markerKey } from '../core/key.ts'
 import { markerAt } from '../core/marker.ts'
 import { noMemo, type PutCondition } from '../core/provider.ts'
 import { bytesSource } from '../core/source.ts'
-import type { Version } from '../core/version.ts'
+import { type Version, versionTime } from '../core/version.ts'
+import type { WriteRow } from '../journal/contract.ts'
 import { noteClock, type Target } from './target.ts'
 
 /** How often a marker is tried again when others write it at the same moment. */
 const mostRounds = 8
 /** After so many a service that refuses to create what it says is not there is not asked to hold that condition; see `apply`. */
 const mostCreates = 3
+
+/** A put that was committed longer ago than this asks for a delete marker before it is sent. */
+export const markerAfterMs = 60_000
+
+/**
+ * Whether another node may have deleted the key without our noticing: a repair brings back something old; whether a write is recent the wall clock cannot say
+ * once it was turned back; and a clock that is behind stamps what is new as old, so that it is older than a delete that was looked at for the last time.
+ */
+export function mayBeDeletedSince({ origin, acceptedAt, version }: WriteRow, at: number, target: Target): boolean {
+  const behindMs = at + (target.skew.offsetMs ?? 0) - versionTime(version)
+  return origin === 'repair' || Math.abs(at - acceptedAt) > markerAfterMs || behindMs > markerAfterMs
+}
 
 /** The version of the newest delete of the key that the target was told of; see `markerAt`. Notes the target's clock. */
 export async function readMarker(

@@ -1,7 +1,7 @@
 import pRetry from 'p-retry'
 import { HoldfastError } from '../core/errors.ts'
 import type { UploadMemo } from '../core/provider.ts'
-import type { Version } from '../core/version.ts'
+import { type Version, versionTime } from '../core/version.ts'
 import type { Task, WriteRow } from '../journal/contract.ts'
 import { confirmIdentity } from './admit.ts'
 import { apply } from './apply.ts'
@@ -83,10 +83,10 @@ export function work(deps: WorkDeps): Work {
       },
     )
     if (settled.is !== 'refused' || settled.outcome === 'unknown') attempts.arrived(task)
-    await settle(task, settled)
+    await settle(task, settled, at)
   }
 
-  async function settle(task: Task, settled: Settled): Promise<void> {
+  async function settle(task: Task, settled: Settled, at: Target): Promise<void> {
     const { write } = task
     const about = { key: write.key, version: write.version, provider: provider.name }
     switch (settled.is) {
@@ -98,7 +98,7 @@ export function work(deps: WorkDeps): Work {
           etag: settled.etag,
           partSize: undefined,
           storedAt,
-          lookAt: storedAt + options.holdMs,
+          lookAt: storedAt + options.holdMs + leadOf(write, at, storedAt),
         }
         attempts.stored(write.seq)
         if (write.state === 'tentative') await lease.decide(write.seq, { kept: true, provider: id, evidence })
@@ -183,6 +183,11 @@ export function work(deps: WorkDeps): Work {
         looked satisfies never
     }
   }
+}
+
+/** How far a delete is ahead of its provider's clock, ms: so much longer writes may come that are older than it. */
+function leadOf({ kind, version }: WriteRow, { skew }: Target, now: number): number {
+  return kind === 'delete' ? Math.max(0, versionTime(version) - now - (skew.offsetMs ?? 0)) : 0
 }
 
 /** Nothing that a damaged row says may be sent, or compared with. */

@@ -43,4 +43,45 @@ export const regressions: readonly { readonly name: string; readonly plan: Plan 
       endMs: 2000,
     },
   },
+  {
+    name: 'a put from a clock that is behind does not come back over a delete from one that is ahead and was looked at for the last time (seed 10286, I12, I13)',
+    plan: {
+      seed: 10286,
+      engine: 'memory',
+      machines: [
+        { processes: 1, skewMs: 33411 },
+        { processes: 2, skewMs: -103403 },
+        { processes: 1, skewMs: -175821 },
+      ],
+      providers: [
+        { weakness: [], lies: 0 },
+        { weakness: [], lies: 0 },
+      ],
+      store: {
+        holdMs: leastHoldMs,
+        ack: 'local',
+        keys: 'strict',
+        cacheBytes: 0,
+        maxStageBytes: 10_000_000,
+        hedge: false,
+        scrub: false,
+      },
+      isNew: false,
+      steps: [
+        { what: 'delete', slot: 0, key: 'k/2', isConditional: false, at: 7442.989 },
+        {
+          what: 'put',
+          slot: 2,
+          key: 'k/2',
+          body: 'body 10286.1',
+          size: 180,
+          as: 'bytes',
+          isConditional: false,
+          abortMs: undefined,
+          at: 113682.995,
+        },
+      ],
+      endMs: 150000,
+    },
+  },
 ]

@@ -151,7 +151,7 @@ export const ofReplicate: readonly Mutant[] = [
     name: 'a late put asks for no delete marker',
     breaks: 'I13',
     file: 'src/replicate/apply.ts',
-    find: '  const isLate = mayBeDeletedSince(write, begun)\n',
+    find: '  const isLate = mayBeDeletedSince(write, begun, target)\n',
     becomes: '  const isLate = false\n',
     test: 'test/store/deletes.test.ts',
     only: 'a put that waited longer than a minute while another node deleted the key',
