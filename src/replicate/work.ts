@@ -98,7 +98,8 @@ export function work(deps: WorkDeps): Work {
           etag: settled.etag,
           partSize: undefined,
           storedAt,
-          lookAt: storedAt + options.holdMs + leadOf(write, at, storedAt),
+          // Whoever wants no hold is not to wait for clocks either.
+          lookAt: storedAt + options.holdMs + (options.holdMs === 0 ? 0 : leadOf(write, at, storedAt)),
         }
         attempts.stored(write.seq)
         if (write.state === 'tentative') await lease.decide(write.seq, { kept: true, provider: id, evidence })
