@@ -1,11 +1,12 @@
 import { HoldfastError } from './errors.ts'
-import type { Clock } from './ports.ts'
+import type { Clock, Random } from './ports.ts'
 
 /** Fresh traffic goes before the backlog, and never starves it. */
 export type Lane = 'fresh' | 'backlog'
 
 export interface LimiterOptions {
   readonly clock: Clock
+  readonly random: Random
   /** In flight at most, whatever the provider bears. */
   readonly most: number
   /** All requests together. Default unlimited. */
@@ -21,12 +22,13 @@ export interface LimiterOptions {
  * where it is durable when there is none.
  *
  * The limit rises by one per round of successes while it is used to the full, and halves when the provider throttles or times out, at
- * most once per round: what was in flight at that moment does not halve it again.
+ * most once per round: what was in flight at that moment does not halve it again. A service that throttles gets a pause too: as long as it
+ * asks for, or else one that doubles with each round that it throttles, until something succeeds.
  */
 export interface Limiter {
   readonly limit: number
   readonly inUse: number
-  /** Milliseconds until a pause that the service asked for is over. */
+  /** Milliseconds until a pause is over that the service asked for, or that we give it because it throttles. */
   readonly pausedMs: number
   /** How many slots could be taken now. */
   free(lane: Lane): number
@@ -51,9 +53,13 @@ export interface Slot {
 const freshInRow = 7
 /** Requests not sent in so many milliseconds may be sent at once. */
 const burstMs = 100
+/** What a service gets that throttles and does not say for how long: this, half of it by chance. */
+const firstPauseMs = 100
+/** And at most, however often it throttles: one call in so long finds out that it is over. */
+const longestUnaskedMs = 10_000
 
 export function createLimiter(options: LimiterOptions): Limiter {
-  const { clock, most, maxRequestsPerSecond = Number.POSITIVE_INFINITY, longestPauseMs = 300_000 } = options
+  const { clock, random, most, maxRequestsPerSecond = Number.POSITIVE_INFINITY, longestPauseMs = 300_000 } = options
   /** Fractions count up to the next whole one. */
   let limit = Math.min(most, options.start ?? 4)
   /** Below it the limit doubles per round, above it rises by one. */
@@ -64,6 +70,8 @@ export function createLimiter(options: LimiterOptions): Limiter {
   /** Counts how often the limit was reached: a success says something of the limit only if that happened while it ran. */
   let peaks = 0
   let pausedUntil = Number.NEGATIVE_INFINITY
+  /** Rounds in a row that were throttled. */
+  let throttledRounds = 0
   let freshTaken = 0
   const waiting: Record<Lane, Set<() => void>> = { fresh: new Set(), backlog: new Set() }
   const pace = pacer(clock, maxRequestsPerSecond)
@@ -100,9 +108,13 @@ export function createLimiter(options: LimiterOptions): Limiter {
     threshold = limit
   }
 
-  function pause({ retryAfterMs = 0 }: HoldfastError): void {
-    if (retryAfterMs > 0)
-      pausedUntil = Math.max(pausedUntil, clock.monotonic() + Math.min(longestPauseMs, retryAfterMs))
+  function pause(ms: number): void {
+    if (ms > 0) pausedUntil = Math.max(pausedUntil, clock.monotonic() + Math.min(longestPauseMs, ms))
+  }
+
+  function unaskedPauseMs(): number {
+    const span = Math.min(longestUnaskedMs, firstPauseMs * 2 ** Math.min(throttledRounds++, 16))
+    return span / 2 + (random.number() * span) / 2
   }
 
   function slot(): Slot {
@@ -128,13 +140,17 @@ export function createLimiter(options: LimiterOptions): Limiter {
       },
       succeeded: () =>
         settle(() => {
+          throttledRounds = 0
           if (peaks > peaksBefore) grow()
         }),
       failed: error =>
         settle(() => {
           if (!(error instanceof HoldfastError)) return
-          pause(error)
-          if (cutsBefore === cuts && (error.reason === 'THROTTLED' || error.reason === 'TIMEOUT')) cut()
+          const { reason, retryAfterMs } = error
+          if (retryAfterMs !== undefined) pause(retryAfterMs)
+          if (cutsBefore !== cuts || (reason !== 'THROTTLED' && reason !== 'TIMEOUT')) return
+          cut()
+          if (reason === 'THROTTLED' && retryAfterMs === undefined) pause(unaskedPauseMs())
         }),
       released: () => settle(() => {}),
     }

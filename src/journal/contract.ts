@@ -95,7 +95,7 @@ export interface Lease {
   nextAt(provider: number): number | undefined
   /** Bytes held for the second look, of repairs alone or of everything. */
   heldBytes(origin?: 'repair'): number
-  /** Second looks at what was stored before that time (ms since 1970) become due now; of repairs alone or of everything. */
+  /** Second looks at puts that were stored before that time (ms since 1970) become due now; of repairs alone or of everything. Deletes hold no bytes: theirs stay as they are. */
   hasten(storedBefore: number, origin?: 'repair'): Promise<void>
 
   /** A tentative write is about to be sent: it can no longer be withdrawn. False: it was, and must not be sent. */

@@ -223,8 +223,8 @@ export function ledger(database: Database, writer: string, bodies: BodyFiles) {
       requireLease(token)
       sql(
         `UPDATE replicas SET not_before = 0 WHERE state = 'stored' AND not_before > 0 AND stored_at < ?
-         AND (? IS NULL OR (SELECT origin FROM writes WHERE writes.seq = replicas.seq) = ?)`,
-      ).run(storedBefore, origin ?? null, origin ?? null)
+         AND seq IN (SELECT seq FROM writes WHERE kind = 'put' AND origin = coalesce(?, origin))`,
+      ).run(storedBefore, origin ?? null)
     },
 
     sending(token: number, seq: number, provider: number): boolean {

@@ -113,6 +113,7 @@ async function replicate(deps: ReplicatorDeps, lease: Lease, outer: AbortSignal)
         breaker: breakers.write,
         limiter: createLimiter({
           clock,
+          random,
           most: options.concurrency,
           ...(maxRequestsPerSecond === undefined ? {} : { maxRequestsPerSecond }),
         }),

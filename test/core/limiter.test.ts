@@ -5,6 +5,8 @@ import { manualClock } from '../../src/testing/clock.ts'
 import { settle } from './time.ts'
 
 const never = new AbortController().signal
+/** By chance, always the middle: a pause is three quarters of its span. */
+const half = { number: () => 0.5, hex: () => '' }
 const throttled = (retryAfterMs?: number) =>
   new HoldfastError('UNAVAILABLE', 'slow down', {
     reason: 'THROTTLED',
@@ -13,7 +15,7 @@ const throttled = (retryAfterMs?: number) =>
 
 function make(more: Partial<LimiterOptions> = {}) {
   const clock = manualClock()
-  const limiter = createLimiter({ clock, most: 16, ...more })
+  const limiter = createLimiter({ clock, random: half, most: 16, ...more })
   const take = (lane: Lane = 'fresh') => {
     const slot = limiter.take(lane)
     if (slot === undefined) throw new Error('no slot')
@@ -47,15 +49,40 @@ test('no more than the limit is in flight', () => {
   expect(limiter.free('backlog')).toBe(1)
 })
 
-test('throttling halves it once per round, however many of the round it hits, and never below one', () => {
-  const { limiter } = make({ start: 16 })
-  for (const slot of takeAll(limiter)) slot.failed(throttled())
+test('throttling halves it once per round, however many of the round it hits, and never below one', async () => {
+  const { clock, limiter } = make({ start: 16 })
+  const wholeRound = async (fault: HoldfastError) => {
+    for (const slot of takeAll(limiter)) slot.failed(fault)
+    await clock.advance(limiter.pausedMs)
+  }
+  await wholeRound(throttled())
   expect(limiter.limit).toBe(8)
-  for (const slot of takeAll(limiter)) slot.failed(new HoldfastError('UNAVAILABLE', 'x', { reason: 'TIMEOUT' }))
+  await wholeRound(new HoldfastError('UNAVAILABLE', 'x', { reason: 'TIMEOUT' }))
   expect(limiter.limit).toBe(4)
-  for (let i = 0; i < 10; i++) for (const slot of takeAll(limiter)) slot.failed(throttled())
+  for (let i = 0; i < 10; i++) await wholeRound(throttled())
   expect(limiter.limit).toBe(1)
   expect(limiter.free('fresh')).toBe(1)
+})
+
+test('a service that throttles and does not say for how long gets a pause, twice as long with each round, until something succeeds (I29)', async () => {
+  const { clock, limiter, take } = make({ start: 16 })
+  const pauses: number[] = []
+  for (let i = 0; i < 9; i++) {
+    for (const slot of takeAll(limiter)) slot.failed(throttled())
+    pauses.push(limiter.pausedMs)
+    expect(limiter.free('fresh')).toBe(0)
+    await clock.advance(limiter.pausedMs)
+  }
+  expect(pauses).toEqual([75, 150, 300, 600, 1200, 2400, 4800, 7500, 7500])
+  take().succeeded()
+  take().failed(throttled())
+  expect(limiter.pausedMs).toBe(75)
+})
+
+test('a service that is only slow gets no pause', () => {
+  const { limiter, take } = make()
+  take().failed(new HoldfastError('UNAVAILABLE', 'x', { reason: 'TIMEOUT' }))
+  expect(limiter.pausedMs).toBe(0)
 })
 
 test('other failures do not halve it', () => {
@@ -64,9 +91,10 @@ test('other failures do not halve it', () => {
   expect(limiter.limit).toBe(16)
 })
 
-test('after a halving it rises by about one per round while it is used to the full, and not while it is not', () => {
-  const { limiter, take } = make({ start: 16 })
+test('after a halving it rises by about one per round while it is used to the full, and not while it is not', async () => {
+  const { clock, limiter, take } = make({ start: 16 })
   take().failed(throttled())
+  await clock.advance(limiter.pausedMs)
   expect(limiter.limit).toBe(8)
   for (let i = 0; i < 100; i++) take().succeeded()
   expect(limiter.limit).toBe(8)

@@ -106,8 +106,7 @@ const storms: readonly Storm[] = [
     start: microsoft,
     says: () => azureRefusal(429, 'TooManyRequests'),
     retryAfterMs: undefined,
-    // One write waits longer after each try, and the others have theirs: all of them have been told a few times.
-    most: writes * 4,
+    most: 50,
   },
 ]
 

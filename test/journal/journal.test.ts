@@ -31,6 +31,20 @@ describe.each(engines)('the journal in %s', engine => {
     expect(back.version > next.version).toBe(true)
   })
 
+  test('where bodies need room, second looks at them come early, and not those at deletes, which hold nothing (I13, I18)', async () => {
+    await using at = await scene(engine)
+    const journal = await at.journal()
+    const lease = await leased(journal)
+    const soon = now() + 60_000
+    for (const { seq } of [await journal.accept(write('put')), await journal.accept(deletion('gone'))])
+      await lease.stored(seq, 1, evidence({ storedAt: now() - 10, lookAt: soon }))
+    await lease.hasten(now())
+    const looks = lease.looks({ provider: 1, now: now(), limit: 10, order: 'oldest', except: nothing })
+    expect(looks.map(({ write: { key } }) => key)).toEqual(['put'])
+    expect(lease.nextAt(1)).toBe(0)
+    await lease.end()
+  })
+
   test('one of several processes has the lease; whoever had it before is fenced off (I38)', async () => {
     await using at = await scene(engine)
     const [one, two] = [await at.journal(), await at.journal()]

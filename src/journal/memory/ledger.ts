@@ -161,7 +161,7 @@ export function memoryLedger(tables: MemoryTables, writer: string, bodies: BodyF
     hasten(token: number, storedBefore: number, origin: 'repair' | undefined): void {
       demandLease(tables, token)
       for (const entry of tables.writes.values()) {
-        if (origin !== undefined && entry.row.origin !== origin) continue
+        if (entry.row.kind === 'delete' || entry.row.origin !== (origin ?? entry.row.origin)) continue
         for (const { provider, state, storedAt } of entry.row.replicas)
           if (state === 'stored' && storedAt !== undefined && storedAt < storedBefore)
             changeReplica(entry, provider, { notBefore: 0 })
