@@ -1,21 +1,16 @@
 import type { Database } from 'better-sqlite3'
-import { HoldfastError, type Reason } from '../core/errors.ts'
-import { nextVersion, type Version } from '../core/version.ts'
-import type { Accepted, Decision, Evidence, NewWrite, Postponed, WriteBody } from './contract.ts'
+import type { Reason } from '../core/errors.ts'
+import type { Version } from '../core/version.ts'
+import { accepting } from './accept.ts'
 import type { BodyFiles } from './bodies.ts'
-import { checkLocally } from './condition.ts'
+import type { Decision, Evidence, Postponed } from './contract.ts'
 import { fence } from './fence.ts'
-import { bit, bitsOf, maskOf } from './masks.ts'
+import { bitsOf } from './masks.ts'
 import { partRows } from './parts.ts'
+import { promisedRows } from './promised.ts'
 import { refusal } from './refusal.ts'
 import { replicaRows } from './replicas.ts'
-import { listSum, sumOf, type WriteRecord } from './rows.ts'
-
-/** A write as it goes to the worker: attributes already as text. */
-export type IncomingWrite = Omit<NewWrite, 'attributes' | 'layout' | 'features'> & {
-  readonly attributes: string
-  readonly now: number
-}
+import type { WriteRecord } from './rows.ts'
 
 /** How long a refused conditional write is kept for whoever waits to hear of it. */
 export const refusedKeptMs = 60_000
@@ -28,33 +23,15 @@ export function ledger(database: Database, writer: string, bodies: BodyFiles) {
   const requireLease = fence(database)
   const parts = partRows(database)
   const replicas = replicaRows(database)
+  const rows = promisedRows(database)
   const refuse = refusal(database)
   const sql = <Row = unknown>(text: string) => database.prepare<unknown[], Row>(text)
   const getMeta = sql<number | string>('SELECT value FROM meta WHERE name = ?').pluck()
-  const setMeta = sql('UPDATE meta SET value = ? WHERE name = ?')
   const addMeta = sql('UPDATE meta SET value = value + ? WHERE name = ?')
-  const stagedBytes = sql<number>('SELECT coalesce(sum(bytes), 0) FROM tally').pluck()
   const getWrite = sql<WriteRecord>('SELECT * FROM writes WHERE seq = ?')
   const newestOpen = sql<WriteRecord>(
     "SELECT * FROM writes WHERE key = ? AND state = 'open' AND origin = 'app' ORDER BY version DESC LIMIT 1",
   )
-  const openNotBefore = sql<number>(
-    "SELECT count(*) FROM writes WHERE key = @key AND state = 'open' AND (version > @version OR (version = @version AND targets & @targets))",
-  ).pluck()
-  const addWrite = sql(
-    `INSERT INTO writes (key, version, kind, origin, state, condition, size, crc32c, md5, attributes, sum, body, file, parts, accepted_at, targets, waiting, blocked, stored)
-     VALUES (@key, @version, @kind, @origin, @state, @condition, @size, @crc32c, @md5, @attributes, @sum, @body, @file, @parts, @now, @targets, @waiting, 0, 0)`,
-  )
-  const addReplica = sql(
-    "INSERT INTO replicas (seq, provider, state, attempt, not_before, token) VALUES (?, ?, 'waiting', 0, 0, ?) ON CONFLICT DO NOTHING",
-  )
-  const olderOpen = sql<{ seq: number; origin: string }>(
-    "SELECT seq, origin FROM writes WHERE key = ? AND state = 'open' AND version < ?",
-  )
-  const rememberDelete = sql(
-    'INSERT INTO deleted VALUES (?, ?, ?) ON CONFLICT DO UPDATE SET version = excluded.version, at = excluded.at WHERE excluded.version > version',
-  )
-  const deletedAt = sql<Version>('SELECT version FROM deleted WHERE key = ?').pluck()
   const rememberKnown = sql(
     'INSERT INTO known VALUES (?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET version = excluded.version, token = excluded.token, at = excluded.at WHERE excluded.version >= version',
   )
@@ -75,20 +52,6 @@ export function ledger(database: Database, writer: string, bodies: BodyFiles) {
     `SELECT (SELECT count(*) FROM writes WHERE file = @file) + (SELECT count(*) FROM parts WHERE file = @file)
      + (SELECT count(*) FROM cached WHERE file = @file) + (SELECT count(*) FROM trash WHERE file = @file)`,
   ).pluck()
-
-  const supersedeOlder = (key: string, version: Version) => {
-    for (const { seq, origin } of olderOpen.all(key, version)) replicas.supersede(seq, origin)
-  }
-
-  const raiseHighest = (version: Version) => {
-    if (version > (getMeta.get('highest') as string)) setMeta.run(version, 'highest')
-  }
-
-  /** Of a delete: by a newer one. The same one may still have to be brought to a provider. */
-  const isDeleted = ({ key, version = '', kind }: IncomingWrite): boolean => {
-    const deleted = deletedAt.get(key) ?? ''
-    return kind === 'delete' ? deleted > version : deleted >= version
-  }
 
   /** For changes that follow an effect at a provider: a write that ended meanwhile, or was given up there, is no error. False: that happened. */
   const change = (token: number, seq: number, provider: number, set: () => void): boolean => {
@@ -117,77 +80,7 @@ export function ledger(database: Database, writer: string, bodies: BodyFiles) {
   }
 
   return {
-    accept(write: IncomingWrite): Accepted {
-      if (filesOf(write.body).some(file => !bodies.has(file)))
-        throw new HoldfastError(
-          'CORRUPT',
-          `the body of this write vanished from ${bodies.path}: something else removes files there`,
-          {
-            key: write.key,
-            field: 'directory',
-            rule: 'body',
-            outcome: 'rejected',
-          },
-        )
-      const used = stagedBytes.get() as number
-      // The bytes of parts are among those used.
-      if (write.kind === 'put' && write.body.in !== 'parts' && used + write.size > write.maxStageBytes)
-        throw new HoldfastError(
-          'NO_SPACE',
-          `the stage holds ${used} of ${write.maxStageBytes} bytes, ${write.size} more do not fit; drain, or raise maxStageBytes`,
-          {
-            key: write.key,
-            field: 'maxStageBytes',
-            rule: 'full',
-            outcome: 'rejected',
-          },
-        )
-      if (write.condition !== undefined) checkLocally(write, newestOpen.get(write.key))
-      const targets = maskOf(write.providers)
-      if (write.origin === 'repair' && (openNotBefore.get({ ...write, targets }) !== 0 || isDeleted(write)))
-        throw new HoldfastError('PRECONDITION', 'the key was written or deleted since', {
-          key: write.key,
-          reason: 'CONDITION',
-          outcome: 'rejected',
-        })
-
-      const version =
-        write.version ?? nextVersion((getMeta.get('highest') as string) || undefined, write.stampMs, writer)
-      const tentative = write.condition !== undefined
-      const [primary] = write.providers
-      const waiting = tentative && primary !== undefined ? bit(primary) : targets
-      const list = write.body.in === 'parts' ? listSum(write.body.parts) : null
-      const row = { ...write, version, parts: list }
-      const { lastInsertRowid } = addWrite.run({
-        key: write.key,
-        version,
-        kind: write.kind,
-        origin: write.origin,
-        state: tentative ? 'tentative' : 'open',
-        condition: tentative ? JSON.stringify(write.condition) : null,
-        size: write.size,
-        crc32c: write.crc32c,
-        md5: write.md5,
-        attributes: write.attributes,
-        sum: sumOf(row),
-        body: write.body.in === 'row' ? write.body.bytes : null,
-        file: write.body.in === 'file' ? write.body.file : null,
-        parts: list,
-        now: write.now,
-        targets,
-        waiting,
-      })
-      const seq = Number(lastInsertRowid)
-      for (const provider of write.providers)
-        if ((waiting & bit(provider)) !== 0) addReplica.run(seq, provider, damagedAt(write, provider))
-      raiseHighest(version)
-      if (!tentative) {
-        supersedeOlder(write.key, version)
-        if (write.origin === 'app') addMeta.run(1, 'accepted')
-        if (write.kind === 'delete') rememberDelete.run(write.key, version, write.now)
-      }
-      return { seq, version }
-    },
+    accept: accepting(database, writer, bodies),
 
     withdraw(seq: number): boolean {
       const write = getWrite.get(seq)
@@ -203,7 +96,7 @@ export function ledger(database: Database, writer: string, bodies: BodyFiles) {
     },
 
     observe(version: Version): void {
-      raiseHighest(version)
+      rows.raiseHighest(version)
     },
 
     touch(key: string, now: number): void {
@@ -283,7 +176,7 @@ export function ledger(database: Database, writer: string, bodies: BodyFiles) {
 
     overtaken(token: number, seq: number, by: Version, provider: number, now: number): void {
       requireLease(token)
-      raiseHighest(by)
+      rows.raiseHighest(by)
       // Given up there while it was asked: what that one has settles nothing for the others any more.
       if (replicas.get(seq, provider)?.state === 'abandoned') return
       const write = getWrite.get(seq)
@@ -311,12 +204,10 @@ export function ledger(database: Database, writer: string, bodies: BodyFiles) {
       }
       sql("UPDATE writes SET state = 'open' WHERE seq = ?").run(seq)
       parts.keepFor(seq)
-      for (const provider of bitsOf(write.targets)) addReplica.run(seq, provider, null)
+      for (const provider of bitsOf(write.targets)) rows.addReplica(seq, provider, null)
       putEvidence(write, decision.provider, decision.evidence)
       replicas.recount(seq)
-      addMeta.run(1, 'accepted')
-      if (write.kind === 'delete') rememberDelete.run(write.key, write.version, now)
-      supersedeOlder(write.key, write.version)
+      rows.promised(write, now)
       // A write that was accepted while this one was being decided is newer: this one is done with.
       const newest = newestOpen.get(write.key)
       if (newest !== undefined && newest.version > write.version) replicas.supersede(seq, write.origin)
@@ -387,13 +278,3 @@ export function ledger(database: Database, writer: string, bodies: BodyFiles) {
 }
 
 export type Ledger = ReturnType<typeof ledger>
-
-/** Names in `bodies/`. */
-function filesOf(body: WriteBody): readonly string[] {
-  if (body.in === 'parts') return body.parts.map(({ file }) => file)
-  return body.in === 'file' ? [body.file] : []
-}
-
-function damagedAt({ damaged }: IncomingWrite, id: number): string | null {
-  return damaged?.find(({ provider }) => provider === id)?.token ?? null
-}

@@ -4,7 +4,7 @@ import type { BodyFiles } from './bodies.ts'
 import type { Accepted } from './contract.ts'
 import type { BodyPart, NewPart, NewUpload } from './upload-contract.ts'
 import { fence } from './fence.ts'
-import type { IncomingWrite } from './ledger.ts'
+import type { IncomingWrite } from './accept.ts'
 import { type PartRecord, partRows } from './parts.ts'
 import { sumOfPart, sumOfUpload, type UploadRecord } from './rows.ts'
 

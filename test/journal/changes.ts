@@ -1,7 +1,7 @@
 import { digestsOf } from '../../src/core/digest.ts'
 import type { Decision, Evidence, WriteBody } from '../../src/journal/contract.ts'
 import type { Looking } from '../../src/journal/engine.ts'
-import type { IncomingWrite } from '../../src/journal/ledger.ts'
+import type { IncomingWrite } from '../../src/journal/accept.ts'
 import type { Book } from '../../src/journal/protocol.ts'
 import { writeAttributes } from '../../src/journal/rows.ts'
 import type { BodyPart } from '../../src/journal/upload-contract.ts'
