@@ -25,6 +25,8 @@ interface Batch {
 
 /** Seeds that a process takes at once. */
 const batchSize = 25
+/** Then another process goes on: Node never lets go of the signals that were made of several (`AbortSignal.any`) and listened to by a simulated process that was killed. */
+const batchesOfProcess = 40
 
 if (process.send !== undefined) answerWishes()
 else process.exitCode = await main()
@@ -145,14 +147,20 @@ async function many({ from, seeds, minutes, jobs, goesOn }: Many): Promise<numbe
   let told = 0
   const end = from + seeds
 
+  const goesFurther = () => next < end && (wrong.length === 0 || goesOn) && !isOver()
+
   async function work(): Promise<void> {
+    while (goesFurther()) await workOfOneProcess()
+  }
+
+  async function workOfOneProcess(): Promise<void> {
     const child = fork(process.argv[1] ?? '', [], {
       stdio: ['ignore', 'inherit', 'inherit', 'ipc'],
       // Most of what a world makes is over with it.
       execArgv: ['--max-semi-space-size=64'],
     })
     try {
-      while (next < end && (wrong.length === 0 || goesOn) && !isOver()) {
+      for (let batch = 0; batch < batchesOfProcess && goesFurther(); batch++) {
         const wish: Wish = { from: next, count: Math.min(batchSize, end - next), goesOn }
         next += wish.count
         const { outcomes } = await new Promise<Batch>((resolve, reject) => {
