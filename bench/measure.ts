@@ -22,7 +22,8 @@ export async function inTurn(
   return samples
 }
 
-async function measured(contender: Contender): Promise<Sample> {
+/** One round of one contender. */
+export async function measured(contender: Contender): Promise<Sample> {
   await contender.before?.()
   // What the one before left for the collector is not for this one to pay.
   globalThis.gc?.()

@@ -1,5 +1,10 @@
 import type { Row } from '../contract.ts'
+import { largePuts } from './large-puts.ts'
+import { millionPending } from './million-pending.ts'
+import { oneStream } from './one-stream.ts'
+import { pendingGets } from './pending-gets.ts'
+import { sdkPuts } from './sdk-puts.ts'
 import { smallPuts } from './small-puts.ts'
 
 /** Every row, by its id in docs/performance.md. */
-export const rows: readonly Row[] = [smallPuts]
+export const rows: readonly Row[] = [smallPuts, sdkPuts, largePuts, oneStream, pendingGets, millionPending]
