@@ -3,7 +3,7 @@ import { afterAll, beforeAll, describe, test } from 'vitest'
 import { azure } from '../../src/providers/azure.ts'
 import { type Azurite, startAzurite } from '../servers/azurite.ts'
 import { azureRefusal, startProxy } from './proxy.ts'
-import { atOnce, survives, type Refusing } from './refusals.ts'
+import { atOnce, said, survives, type Refusing } from './refusals.ts'
 
 interface Row {
   readonly row: string
@@ -63,14 +63,8 @@ describe('a container of Azure that begins to refuse', () => {
   })
   afterAll(() => azurite.stop())
 
-  for (const [index, { row, status, code, times, stops, reason }] of rows.entries()) {
-    const what = { provider: 'all of the provider', replica: 'that write alone', nothing: 'nothing for long' }[stops]
-    const end = times === undefined ? '' : `, ${times} times`
-    test(
-      `with ${status} ${code}${end}: it stops ${what} (${reason}), loses and deletes nothing, and drains when it is over (${row}, I9, I14, I29, I33, I48)`,
-      () => running[index],
-      120_000,
-    )
+  for (const [index, row] of rows.entries()) {
+    test(`${said(row)} (${row.row}, I9, I14, I29, I33, I48)`, () => running[index], 120_000)
   }
 
   async function run({ status, code, headers, times, stops, reason }: Row, index: number): Promise<void> {

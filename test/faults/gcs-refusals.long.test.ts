@@ -2,7 +2,7 @@ import { afterAll, beforeAll, describe, test } from 'vitest'
 import { gcs } from '../../src/providers/gcs.ts'
 import type { FaultRule, LocalCloud } from '../../src/testing/local/cloud.ts'
 import { startLocalGcs } from '../../src/testing/local/gcs/start.ts'
-import { atOnce, survives, type Refusing } from './refusals.ts'
+import { atOnce, said, survives, type Refusing } from './refusals.ts'
 
 interface Row {
   readonly row: string
@@ -54,15 +54,8 @@ describe('a bucket of Google that begins to refuse', () => {
   })
   afterAll(() => cloud.stop())
 
-  for (const [index, { row, status, code, message, times, stops, reason }] of rows.entries()) {
-    const words = message === undefined ? '' : ` "${message.slice(0, 30)}…"`
-    const what = { provider: 'all of the provider', replica: 'that write alone', nothing: 'nothing for long' }[stops]
-    const end = times === undefined ? '' : `, ${times} times`
-    test(
-      `with ${status} ${code ?? ''}${words}${end}: it stops ${what} (${reason}), loses and deletes nothing, and drains when it is over (${row}, I9, I14, I29, I33, I48)`,
-      () => running[index],
-      120_000,
-    )
+  for (const [index, row] of rows.entries()) {
+    test(`${said(row)} (${row.row}, I9, I14, I29, I33, I48)`, () => running[index], 120_000)
   }
 
   async function run({ status, code, message, times, stops, reason }: Row, index: number): Promise<void> {

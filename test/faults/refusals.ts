@@ -17,6 +17,21 @@ export interface Refusing {
   readonly reason: Reason
 }
 
+/** What one row of a table of refusals is about, for the name of its test. */
+export function said({ status, code, message, times, stops, reason }: Said): string {
+  const words = message === undefined ? '' : ` "${message.slice(0, 30)}…"`
+  const what = { provider: 'all of the provider', replica: 'that write alone', nothing: 'nothing for long' }[stops]
+  const end = times === undefined ? '' : `, ${times} times`
+  return `with ${status} ${code ?? ''}${words}${end}: it stops ${what} (${reason}), loses and deletes nothing, and drains when it is over`
+}
+
+interface Said extends Pick<Refusing, 'stops' | 'reason'> {
+  readonly status: number
+  readonly code?: string | undefined
+  readonly message?: string
+  readonly times?: number
+}
+
 /** While the provider refuses, however long that is. */
 const watchMs = 400
 /** Of one object and a provider that refuses it, in that time: tries, a canary or a probe, never a storm. */

@@ -2,6 +2,7 @@ import { digestsOf } from '../../src/core/digest.ts'
 import type { Decision, Evidence, Journal, Lease, NewWrite } from '../../src/journal/contract.ts'
 import type { NewPart } from '../../src/journal/upload-contract.ts'
 import { clock } from './power.ts'
+import { write as anyWrite } from './scene.ts'
 
 /** What one process asks of a journal, one after the other: each kind of change, at least once. */
 export async function script(journal: Journal): Promise<void> {
@@ -113,21 +114,13 @@ function kept(now: number): Decision {
 
 function write(key: string, more: Partial<NewWrite>): NewWrite {
   const bytes = Buffer.from(`the bytes of ${key}`)
-  return {
-    key,
-    kind: 'put',
-    origin: 'app',
-    version: undefined,
+  return anyWrite(key, {
     stampMs: clock.now(),
-    condition: undefined,
     size: bytes.byteLength,
     ...digestsOf(bytes),
-    attributes: { contentType: 'text/plain', metadata: { a: 'b' } },
     body: { in: 'row', bytes },
-    providers: [1, 2],
-    maxStageBytes: 1_000_000,
     ...more,
-  }
+  })
 }
 
 function part(upload: string, number: number, now: number): NewPart {

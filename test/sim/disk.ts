@@ -1,5 +1,6 @@
 import { basename, dirname } from 'node:path'
 import type { Disk, DiskFile, FileInfo } from '../../src/core/ports.ts'
+import { torn } from '../support/torn.ts'
 import type { Process } from './machine.ts'
 import type { Scheduler } from './scheduler.ts'
 
@@ -62,12 +63,10 @@ export interface MachineDisk {
   remove(name: string): void
   /** Flips a bit of some body; answers its name, if there is one. */
   rot(): string | undefined
-  names(tree: 'bodies' | 'drafts' | 'cache'): string[]
   /** A disk with the same on it; what was not synced is not. */
   clone(scheduler: Scheduler, name: string): MachineDisk
 }
 
-const sector = 512
 const emptyFile = new Uint8Array()
 
 export function machineDisk(scheduler: Scheduler, name: string, root: Folder = folder()): MachineDisk {
@@ -318,10 +317,6 @@ export function machineDisk(scheduler: Scheduler, name: string, root: Folder = f
       file.durable = flipped
       return name
     },
-    names(name) {
-      const found = find(atTop(name))
-      return found?.kind === 'directory' ? [...found.cached.keys()] : []
-    },
     clone: (other, called) => machineDisk(other, called, survivors(tree, () => 0.6, new Map()) as Folder),
   }
   return disk
@@ -356,20 +351,6 @@ function survivors(node: Node, chance: () => number, seen: Map<Node, Node>): Nod
     left.durable.set(name, copy)
   }
   return left
-}
-
-/** What was synced, mixed sector by sector with what was not. */
-function torn(durable: Uint8Array, cached: Uint8Array, chance: () => number): Uint8Array {
-  if (durable === cached) return durable
-  const longer = Math.max(durable.length, cached.length)
-  const size = [durable.length, cached.length, Math.floor(chance() * (longer + 1))][Math.floor(chance() * 3)] ?? 0
-  const found = new Uint8Array(Math.max(size, Math.min(durable.length, cached.length)))
-  found.set(durable.subarray(0, found.length))
-  const share = chance()
-  for (let at = 0; at < found.length; at += sector) {
-    if (chance() < share) found.set(cached.subarray(at, Math.min(at + sector, cached.length, found.length)), at)
-  }
-  return found
 }
 
 export function systemError(code: string, path: string): Error {

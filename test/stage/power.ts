@@ -1,5 +1,6 @@
 import { basename, dirname } from 'node:path'
 import type { Disk, DiskFile, FileInfo } from '../../src/core/ports.ts'
+import { torn } from '../support/torn.ts'
 import { systemError } from './disks.ts'
 
 interface File {
@@ -28,8 +29,6 @@ export interface PowerDisk extends Disk {
    */
   afterCut(random: () => number): PowerDisk
 }
-
-const sector = 512
 
 export function powerDisk(random: () => number, root: Folder = folder(0)): PowerDisk {
   let nextId = 1
@@ -153,7 +152,7 @@ function survivors(node: Node, random: () => number, seen: Map<Node, Node> = new
   const known = seen.get(node)
   if (known !== undefined) return known
   if (node.kind === 'file') {
-    const found = torn(node.durable, node.cached, random)
+    const found = Buffer.from(torn(node.durable, node.cached, random))
     const file: File = { kind: 'file', id: node.id, cached: found, durable: found }
     seen.set(node, file)
     return file
@@ -170,18 +169,4 @@ function survivors(node: Node, random: () => number, seen: Map<Node, Node> = new
     left.durable.set(name, copy)
   }
   return left
-}
-
-/** What was synced, mixed sector by sector with what was not. */
-function torn(durable: Buffer, cached: Buffer, random: () => number): Buffer {
-  if (durable === cached) return durable
-  const longer = Math.max(durable.length, cached.length)
-  const size = [durable.length, cached.length, Math.floor(random() * (longer + 1))][Math.floor(random() * 3)] ?? 0
-  const found = Buffer.alloc(Math.max(size, Math.min(durable.length, cached.length)))
-  durable.copy(found)
-  const share = random()
-  for (let at = 0; at < found.length; at += sector) {
-    if (random() < share) cached.copy(found, at, at, Math.min(at + sector, cached.length, found.length))
-  }
-  return found
 }
