@@ -12,7 +12,8 @@ let most = before
 const looking = setInterval(() => {
   most = Math.max(most, process.memoryUsage.rss())
 }, 10)
-await store.put('films/1.mp4', streamOf(Number(bytes)))
+const { size } = await store.put('films/1.mp4', streamOf(Number(bytes)))
+if (size !== Number(bytes)) throw new Error('that was not the whole stream')
 most = Math.max(most, process.memoryUsage.rss())
 clearInterval(looking)
 await store.close()

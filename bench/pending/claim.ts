@@ -1,13 +1,10 @@
-import { digestsOf } from '../../src/core/digest.ts'
-import { systemClock, systemRandom } from '../../src/core/system.ts'
+import { systemRandom } from '../../src/core/system.ts'
 import type { DueQuery, Lease } from '../../src/journal/contract.ts'
-import { openJournal } from '../../src/journal/sqlite.ts'
-import { openDirectory } from '../../src/stage/directory.ts'
-import { nodeDisk } from '../../src/stage/disk.ts'
 import type { Median } from '../contract.ts'
 import { tell } from '../forks.ts'
 import { inTurn, medianOf } from '../measure.ts'
 import { bodiesOf } from '../paused.ts'
+import { accept, openJournalOf } from './journal.ts'
 
 /**
  * `claim.ts DIRECTORY CLAIMS`: takes the lease of a directory with a backlog, and asks, as often as that, for 100 replicas that are due, while 16 are in flight: the oldest,
@@ -23,23 +20,10 @@ const perClaim = 100
 const inFlight = 16
 
 const [path = '', claims] = process.argv.slice(2)
-const directory = await openDirectory({
-  path,
-  kind: 'durable',
-  disk: nodeDisk,
-  random: systemRandom,
-  clock: systemClock,
-})
-const { journal } = await openJournal({
-  path,
-  directory: directory.identity,
-  writer: systemRandom.hex(8),
-  clock: systemClock,
-})
-const providers = journal.providers().map(({ id }) => id)
+const journal = await openJournalOf(path)
 const lease = await journal.lease()
 if (lease === undefined) throw new Error('another process replicates this directory')
-const provider = providers[0] ?? 0
+const provider = journal.providers()[0]?.id ?? 0
 const body = bodiesOf(1_024)
 const samples = await inTurn([claiming(lease, 'oldest'), claiming(lease, 'fresh')], 3, () => {})
 await lease.end()
@@ -54,7 +38,8 @@ function claiming(from: Lease, order: DueQuery['order']) {
     name: order,
     async before() {
       // What counts as fresh is gone after ten seconds.
-      await Promise.all(Array.from({ length: 2 * perClaim }, (_, i) => acceptOne(i)))
+      const some = Array.from({ length: 2 * perClaim }, (_, i) => i)
+      await Promise.all(some.map(i => accept(journal, `fresh/${systemRandom.hex(8)}`, body(i))))
       except = new Set(from.due(query(inFlight, new Set())).map(({ write }) => write.seq))
     },
     async round() {
@@ -68,22 +53,4 @@ function claiming(from: Lease, order: DueQuery['order']) {
       return { ops: Number(claims), latenciesMs }
     },
   }
-}
-
-function acceptOne(i: number) {
-  const bytes = body(i)
-  return journal.accept({
-    key: `fresh/${systemRandom.hex(8)}`,
-    kind: 'put',
-    origin: 'app',
-    version: undefined,
-    stampMs: Date.now(),
-    condition: undefined,
-    size: bytes.byteLength,
-    ...digestsOf(bytes),
-    attributes: { contentType: 'image/jpeg', metadata: {} },
-    body: { in: 'row', bytes },
-    providers,
-    maxStageBytes: 2 ** 40,
-  })
 }
