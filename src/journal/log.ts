@@ -1,4 +1,5 @@
-import { closeSync, existsSync, fstatSync, openSync, readSync } from 'node:fs'
+import { closeSync, existsSync, fstatSync, openSync, readSync, statSync } from 'node:fs'
+import Database from 'better-sqlite3'
 import { HoldfastError } from '../core/errors.ts'
 
 // The format is SQLite's: sqlite.org/fileformat2.html, "The Write-Ahead Log".
@@ -20,6 +21,25 @@ export function demandLog(journal: string): void {
   if (existsSync(path)) return demandWhole(path)
   // Looked for twice: whoever opens the journal at this moment makes the log before the index.
   if (existsSync(`${journal}-shm`) && !existsSync(path)) throw lostLog(journal)
+}
+
+/**
+ * Brings all that the log holds into the journal's own file, synced, and ends it: the next one has other salts. Else what a power cut tore would stay behind
+ * what is written over its beginning, and after a second cut nobody could tell the two from damage in the middle. For whoever has the directory alone,
+ * after `demandLog`. A crash at any moment leaves the log, or all of it in the file. On a full disk, or under a reader who does not end, it stays as it is.
+ */
+export function endLog(journal: string): void {
+  if ((statSync(`${journal}-wal`, { throwIfNoEntry: false })?.size ?? 0) === 0) return
+  const database = new Database(journal, { timeout: 500 })
+  try {
+    database.pragma('synchronous = 2')
+    // Closing would do it only where nobody else, a tool of a person say, has it open.
+    database.pragma('wal_checkpoint(TRUNCATE)')
+  } catch (error) {
+    if (!/^SQLITE_(FULL|BUSY)/.test((error as { code?: string }).code ?? '')) throw error
+  } finally {
+    database.close()
+  }
 }
 
 /** What was committed last is not in the journal's own file, and its log is not there. */

@@ -18,7 +18,7 @@ import { HoldfastError, invalid } from '../core/errors.ts'
 import { bodyFiles } from './bodies.ts'
 import { sqliteBook } from './engine.ts'
 import { type FileLock, fileLock } from './locks.ts'
-import { demandLog, lostLog } from './log.ts'
+import { demandLog, endLog, lostLog } from './log.ts'
 import type { Answer, Book, Opened, Request, WorkerOptions } from './protocol.ts'
 import { poisonedError } from './poisoned.ts'
 import { answerTo, failure, rebuild } from './protocol.ts'
@@ -78,8 +78,11 @@ const outside = {
         { field: 'directory', rule: 'poisoned', retryable: true },
       )
     }
-    // Whoever is alone looks before anybody lets SQLite at it; others wait until that is done.
-    if (poisoned || members.seize()) demandLog(journalPath)
+    // Whoever is alone looks before anybody lets SQLite at it, and ends the log; others wait until that is done.
+    if (poisoned || isAlone()) {
+      demandLog(journalPath)
+      if (!poisoned) despiteFullDisk(() => endLog(journalPath))
+    }
     if (!poisoned) demandJoined()
     const standing = despiteFullDisk(() => standingOf(journalPath))
     if (hadOne && standing.format === 0) throw lostLog(journalPath)
@@ -254,8 +257,20 @@ function takeOver(found: Standing): void {
   }
 }
 
-/** How long whoever opens waits for another that has the directory alone: longer than taking over a journal is, not as long as verifying one. */
-const joinMs = 1_000
+/**
+ * Has the directory alone from now on, if nobody has it open. Two that begin at the same moment hinder each other, and then nobody would look at the log:
+ * whoever fails tries again a moment later, and again. Only those that have it open hinder each time.
+ */
+function isAlone(): boolean {
+  for (let tries = 1; !members.seize(); tries++) {
+    if (tries === 3) return false
+    pause(1, 10)
+  }
+  return true
+}
+
+/** How long whoever opens waits for another that has the directory alone: longer than a log is ended, or a journal taken over, not as long as one is verified. */
+const joinMs = 3_000
 
 /** One of those that have the directory open, from now on. UNAVAILABLE, directory/verifying, where somebody has it alone, and for longer. */
 function demandJoined(): void {
@@ -274,8 +289,8 @@ function demandJoined(): void {
 }
 
 /** In this thread nothing else is to be done meanwhile. */
-function pause(): void {
-  Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 20 + Math.random() * 80)
+function pause(leastMs = 20, mostMs = 100): void {
+  Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, leastMs + Math.random() * (mostMs - leastMs))
 }
 
 /** What the page cache shows may not be what the disk has: the journal is read once more and written to a new file, fsynced, and swapped in. */
