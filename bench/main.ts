@@ -1,45 +1,24 @@
 import { fork } from 'node:child_process'
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
-import { cpus, release } from 'node:os'
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { parseArgs } from 'node:util'
 import type { Finding, Outcome, Row } from './contract.ts'
+import { type Options, readOptions, usage } from './options.ts'
+import { runText, thisMachine, withRun } from './page.ts'
 import { rows } from './rows/index.ts'
 import { outcomeOf, tableOf, type Told } from './words.ts'
 
 /**
- * `npm run bench -- [--rows 1,5] [--rounds N] [--json FILE] [--markdown FILE]`: each row in a process of its own, one after the other; in it, Holdfast and what it is
- * compared with take turns. Says what it found, as a table; a missed target is no error: exit code 1 only where a row could not be measured.
+ * `npm run bench`, with what `usage` says: each row in a process of its own, one after the other; in it, Holdfast and what it is compared with take turns. Says what it
+ * found, as a table; a missed target is no error: exit code 1 only where a row could not be measured, 2 where it was not understood.
  */
 
-const usage = 'npm run bench -- [--rows 1,5] [--rounds N] [--json FILE] [--markdown FILE]'
 const say = (text: string) => process.stdout.write(`${text}\n`)
 
-interface Options {
-  readonly chosen: readonly Row[]
-  readonly rounds: number | undefined
-  readonly json: string | undefined
-  readonly markdown: string | undefined
-}
-
 function optionsOf(): Options | undefined {
-  const text = { type: 'string' } as const
   try {
-    const { values } = parseArgs({ options: { rows: text, rounds: text, json: text, markdown: text } })
-    const { json, markdown } = values
-    const rounds = values.rounds === undefined ? undefined : Number(values.rounds)
-    if (rounds !== undefined && !(Number.isInteger(rounds) && rounds > 0))
-      throw new TypeError(`--rounds must be a whole number above 0, got ${values.rounds}`)
-    const ids = values.rows?.split(',').map(Number) ?? rows.map(({ id }) => id)
-    const chosen = ids.map(id => {
-      const row = rows.find(each => each.id === id)
-      if (row === undefined)
-        throw new TypeError(`--rows: there is no row ${id}; there are ${rows.map(each => each.id).join(', ')}`)
-      return row
-    })
-    return { chosen, rounds, json, markdown }
+    return readOptions(process.argv.slice(2), rows)
   } catch (error) {
-    process.stderr.write(`${error instanceof Error ? error.message : String(error)}\n${usage}\n`)
+    process.stderr.write(`${error instanceof Error ? error.message : String(error)}; usage: ${usage}\n`)
     return undefined
   }
 }
@@ -65,38 +44,37 @@ async function main(): Promise<number> {
   const base = join(import.meta.dirname, '..', 'node_modules', '.bench')
   mkdirSync(base, { recursive: true })
   const work = mkdtempSync(join(base, 'run-'))
+  // Also where somebody is tired of it: there may be gigabytes.
+  process.on('exit', () => rmSync(work, { recursive: true, force: true, maxRetries: 5 }))
+  process.on('SIGINT', () => process.exit(130))
   const outcomes: Outcome[] = []
   let failed = 0
-  try {
-    for (const row of options.chosen) {
-      say(`\n${row.id}. ${row.name}`)
-      const directory = join(work, String(row.id))
-      mkdirSync(directory)
-      try {
-        outcomes.push(outcomeOf(row, await measure(row, options.rounds ?? row.rounds, directory)))
-        say(tableOf(outcomes.slice(-1)))
-      } catch (error) {
-        failed++
-        process.stderr.write(`${error instanceof Error ? error.message : String(error)}\n`)
-      }
-      rmSync(directory, { recursive: true, force: true })
+  for (const row of options.chosen) {
+    say(`\n${row.id}. ${row.name}`)
+    const directory = join(work, String(row.id))
+    mkdirSync(directory)
+    try {
+      outcomes.push(outcomeOf(row, await measure(row, options.rounds ?? row.rounds, directory)))
+      say(tableOf(outcomes.slice(-1)))
+    } catch (error) {
+      failed++
+      process.stderr.write(`${error instanceof Error ? error.message : String(error)}\n`)
     }
-  } finally {
-    rmSync(work, { recursive: true, force: true })
+    rmSync(directory, { recursive: true, force: true })
   }
-  const machine = { cpus: cpus().length, model: cpus()[0]?.model, node: process.version, system: release() }
-  const table = tableOf(outcomes)
-  say(`\n${table}`)
-  say(
-    `\n${outcomes.filter(({ met }) => met).length} of ${outcomes.length} rows met${failed === 0 ? '' : `, ${failed} could not be measured`}`,
-  )
-  if (options.json !== undefined)
-    writeFileSync(
-      options.json,
-      `${JSON.stringify({ at: new Date().toISOString(), machine, rows: outcomes }, undefined, 2)}\n`,
-    )
-  if (options.markdown !== undefined) writeFileSync(options.markdown, `${table}\n`)
+  keep(options, outcomes)
+  say(`\n${tableOf(outcomes)}`)
+  const met = outcomes.filter(outcome => outcome.met).length
+  say(`\n${met} of ${outcomes.length} rows met${failed === 0 ? '' : `, ${failed} could not be measured`}`)
   return failed === 0 ? 0 : 1
+}
+
+function keep({ json, markdown, page }: Options, outcomes: readonly Outcome[]): void {
+  const [at, machine] = [new Date(), thisMachine()]
+  if (json !== undefined)
+    writeFileSync(json, `${JSON.stringify({ at: at.toISOString(), machine, rows: outcomes }, undefined, 2)}\n`)
+  if (markdown !== undefined) writeFileSync(markdown, `${tableOf(outcomes)}\n`)
+  if (page !== undefined) writeFileSync(page, withRun(readFileSync(page, 'utf8'), page, runText(outcomes, at, machine)))
 }
 
 process.exitCode = await main()

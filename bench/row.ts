@@ -3,6 +3,10 @@ import type { Told } from './words.ts'
 
 /** The process of one row: `row.ts ID ROUNDS DIRECTORY`. */
 
+// Nobody waits for it any more.
+const orphaned = () => process.exit(1)
+process.once('disconnect', orphaned)
+
 const [id, rounds, directory] = process.argv.slice(2)
 const row = rows.find(each => each.id === Number(id))
 if (row === undefined || directory === undefined) throw new Error(`no row ${id}`)
@@ -14,4 +18,5 @@ await new Promise<void>((resolve, reject) => {
     error === null ? resolve() : reject(error),
   )
 })
+process.off('disconnect', orphaned)
 process.disconnect()

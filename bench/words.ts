@@ -35,20 +35,63 @@ export function outcomeOf({ id, name }: Pick<Row, 'id' | 'name'>, findings: read
 const shown = (value: number): string =>
   value >= 100 ? value.toFixed(0) : value >= 10 ? value.toFixed(1) : value.toFixed(2)
 
-/** As markdown: a line per finding. */
+const valueText = ({ value, unit }: Finding): string => `${shown(value)}${unit === '' ? '' : ` ${unit}`}`
+
+/** As markdown: a line per finding, with all that it was made of. */
 export function tableOf(outcomes: readonly Outcome[]): string {
-  const lines = outcomes.flatMap(({ id, name, findings }) =>
-    findings.map((finding, i) => {
+  return table(
+    ['id', 'what', 'finding', 'value', 'target', 'met', 'medians'],
+    lines(outcomes, finding => {
       const made = Object.entries(finding.from).map(([who, { opsPerSecond, cpuUsPerOp, p50Ms, p99Ms, loopP99Ms }]) => {
         const times =
           p50Ms === undefined || p99Ms === undefined ? '' : `, p50 ${shown(p50Ms)} ms, p99 ${shown(p99Ms)} ms`
         return `${who}: ${shown(opsPerSecond)}/s, ${shown(cpuUsPerOp)} µs CPU${times}, loop p99 ${shown(loopP99Ms)} ms`
       })
-      const value = `${shown(finding.value)}${finding.unit === '' ? '' : ` ${finding.unit}`}`
-      return `| ${i === 0 ? id : ''} | ${i === 0 ? name : ''} | ${finding.name} | ${value} | ${targetText(finding)} | ${isMet(finding) ? 'yes' : '**no**'} | ${made.join('; ')} |`
+      return [made.join('; ')]
     }),
   )
-  return ['| id | what | finding | value | target | met | medians |', '|---|---|---|---|---|---|---|', ...lines].join(
-    '\n',
+}
+
+/** As markdown: a line per finding. */
+export function findingsTable(outcomes: readonly Outcome[]): string {
+  return table(
+    ['id', 'what', 'finding', 'value', 'target', 'met'],
+    lines(outcomes, () => []),
   )
+}
+
+function lines(outcomes: readonly Outcome[], more: (finding: Finding) => readonly string[]): readonly string[][] {
+  return outcomes.flatMap(({ id, name, findings }) =>
+    findings.map((finding, i) => [
+      ...(i === 0 ? [String(id), name] : ['', '']),
+      finding.name,
+      valueText(finding),
+      targetText(finding),
+      isMet(finding) ? 'yes' : '**no**',
+      ...more(finding),
+    ]),
+  )
+}
+
+/** As markdown: a line for each that was measured, once per row. */
+export function mediansTable(outcomes: readonly Outcome[]): string {
+  const time = (ms: number | undefined): string => (ms === undefined ? '' : shown(ms))
+  const measured = outcomes.flatMap(({ id, findings }) => {
+    const all = new Map(findings.flatMap(({ from }) => Object.entries(from)))
+    return [...all].map(([who, { opsPerSecond, cpuUsPerOp, p50Ms, p99Ms, loopP99Ms }]) => [
+      String(id),
+      who,
+      shown(opsPerSecond),
+      shown(cpuUsPerOp),
+      time(p50Ms),
+      time(p99Ms),
+      shown(loopP99Ms),
+    ])
+  })
+  return table(['id', 'what', 'per second', 'CPU, µs', 'p50, ms', 'p99, ms', 'event loop p99, ms'], measured)
+}
+
+function table(head: readonly string[], body: readonly (readonly string[])[]): string {
+  const line = (cells: readonly string[]): string => `| ${cells.join(' | ')} |`
+  return [line(head), `|${'---|'.repeat(head.length)}`, ...body.map(line)].join('\n')
 }
