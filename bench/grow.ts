@@ -52,7 +52,10 @@ const growths = (['put', 'log', 'file'] as const).map(kind => ({
   name: names[kind],
   points: [...found[kind]].map(([bytes, perSecond]) => ({ bytes, perSecond })),
 }))
-writeFileSync(out, plotGrowth(growths, 'A durable put over the size of its body: 64 in flight, 16 of 1 MiB, 4 from 4 MiB on'))
+writeFileSync(
+  out,
+  plotGrowth(growths, 'A durable put over the size of its body: 64 in flight, 16 of 1 MiB, 4 from 4 MiB on'),
+)
 process.stdout.write(`drawn in ${out}\n`)
 
 function appending({ name, directory, count, atATime, body }: Puts): Contender {
