@@ -1,8 +1,11 @@
 import type { Row } from '../contract.ts'
 import { dataPath } from './data-path.ts'
+import { drain } from './drain.ts'
 import { largePuts } from './large-puts.ts'
+import { loop } from './loop.ts'
 import { millionPending } from './million-pending.ts'
 import { oneStream } from './one-stream.ts'
+import { outage } from './outage.ts'
 import { pendingGets } from './pending-gets.ts'
 import { reads } from './reads.ts'
 import { replicated } from './replicated.ts'
@@ -19,5 +22,8 @@ export const rows: readonly Row[] = [
   dataPath,
   reads,
   pendingGets,
+  outage,
+  loop,
   millionPending,
+  drain,
 ]
