@@ -1,4 +1,5 @@
 import { monitorEventLoopDelay } from 'node:perf_hooks'
+import { setTimeout as sleep } from 'node:timers/promises'
 import type { Contender, Finding, Median, Sample, Samples } from './contract.ts'
 
 /**
@@ -29,11 +30,15 @@ export async function measured(contender: Contender): Promise<Sample> {
   globalThis.gc?.()
   const loop = monitorEventLoopDelay({ resolution: loopResolutionMs })
   loop.enable()
+  // It counts from its first turn on.
+  await sleep(2 * loopResolutionMs)
   const cpu = process.cpuUsage()
   const started = performance.now()
   const { ops, latenciesMs } = await contender.round()
   const seconds = (performance.now() - started) / 1000
   const { user, system } = process.cpuUsage(cpu)
+  // A round that never let the loop turn is seen only when it does.
+  await sleep(2 * loopResolutionMs)
   loop.disable()
   await contender.after?.()
   return {
