@@ -32,6 +32,7 @@ export const eventNames: readonly (keyof HoldfastEvents)[] = [
   'released',
   'lost',
   'blocked',
+  'restored',
   'superseded',
   'foreign',
   'retry',

@@ -70,6 +70,7 @@ export function connect({ directory, clock, writer, looking, others }: Connectio
     unblock: (provider, reasons) => change('unblock', token, provider, reasons) as Promise<number>,
     overtaken: (seq, by, provider) => tell('overtaken', token, seq, by, provider, clock.now()),
     saveUpload: (seq, provider, upload) => tell('saveUpload', token, seq, provider, upload),
+    restore: (seq, body) => change('restore', token, seq, body) as Promise<boolean>,
     decide: (seq, decision) => tell('decide', token, seq, decision, clock.now()),
     releasable: looking.releasable,
     superseded: looking.superseded,

@@ -116,6 +116,12 @@ export interface Lease {
    */
   overtaken(seq: number, by: Version, provider: number): Promise<void>
   saveUpload(seq: number, provider: number, upload: string | undefined): Promise<void>
+  /**
+   * Another body, fetched from a provider and compared with what the row says, in the place of one that is damaged on local disk; the old one is listed as
+   * trash. Replicas that waited for it, or were blocked as LOCAL_CORRUPT, are due; uploads that were begun start over, since their parts may be of the
+   * damaged one. False, and nothing is changed: the write is not open any more, its row is damaged too, or there is no such file.
+   */
+  restore(seq: number, body: Extract<WriteBody, { in: 'row' | 'file' }>): Promise<boolean>
   /** The primary decided: the write is now as any other, with this evidence there; or it is refused, and its body dropped. */
   decide(seq: number, decision: Decision): Promise<void>
 

@@ -10,6 +10,7 @@ import { partRows } from './parts.ts'
 import { promisedRows } from './promised.ts'
 import { refusal } from './refusal.ts'
 import { replicaRows } from './replicas.ts'
+import { type RestoredBody, restoring } from './restore.ts'
 import type { WriteRecord } from './rows.ts'
 
 /** How long a refused conditional write is kept for whoever waits to hear of it. */
@@ -25,6 +26,7 @@ export function ledger(database: Database, writer: string, bodies: BodyFiles) {
   const replicas = replicaRows(database)
   const rows = promisedRows(database)
   const refuse = refusal(database)
+  const putBody = restoring(database, bodies)
   const sql = <Row = unknown>(text: string) => database.prepare<unknown[], Row>(text)
   const getMeta = sql<number | string>('SELECT value FROM meta WHERE name = ?').pluck()
   const addMeta = sql('UPDATE meta SET value = value + ? WHERE name = ?')
@@ -192,6 +194,11 @@ export function ledger(database: Database, writer: string, bodies: BodyFiles) {
         seq,
         provider,
       )
+    },
+
+    restore(token: number, seq: number, body: RestoredBody): boolean {
+      requireLease(token)
+      return putBody(seq, body)
     },
 
     decide(token: number, seq: number, decision: Decision, now: number): void {

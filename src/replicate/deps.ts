@@ -7,6 +7,7 @@ import type { Source } from '../core/source.ts'
 import type { Version } from '../core/version.ts'
 import type { Journal, Lease, ProviderRow, WriteRow } from '../journal/contract.ts'
 import type { Emit } from './events.ts'
+import type { Restoring } from './restore.ts'
 
 export interface LaneOptions {
   readonly holdMs: number
@@ -31,6 +32,7 @@ export interface LaneDeps {
   /** Takes in what was written past Holdfast, as a new write; resolves with the version that the key has then. */
   readonly adopt: (key: string, provider: string, signal: AbortSignal) => Promise<Version>
   readonly emit: Emit
+  readonly restoring: Pick<Restoring, 'take'>
   /** The journal takes no changes from this process any more. */
   readonly lost: (error: HoldfastError) => void
   /** Something is in flight no more: its body may be released. */

@@ -26,6 +26,8 @@ export interface ReplicationEvents {
     readonly reason: Reason
     readonly message: string
   }
+  /** A body that was damaged on local disk was fetched anew from a provider that has it. What waited for it goes on. */
+  restored: { readonly key: string; readonly version: Version; readonly from: string }
   /** A newer write was found at a provider. */
   superseded: { readonly key: string; readonly version: Version; readonly provider: string; readonly by: Version }
   /** A provider holds something newer that was written past Holdfast. */

@@ -95,6 +95,7 @@ export function reactions(deps: ReactDeps): (task: Task, fault: HoldfastError) =
       await lease.decide(seq, { kept: false, refusal: { code: 'UNAVAILABLE', message, outcome } })
       return
     }
+    if (reason === 'LOCAL_CORRUPT' && (await deps.restoring.take(task, { id, name: provider.name }, message))) return
     await lease.block(seq, id, reason, message)
     emit('blocked', { key, version, provider: provider.name, reason, message })
   }

@@ -13,6 +13,7 @@ import { housekeeping } from './housekeeping.ts'
 import { type Lane, openLane } from './lane.ts'
 import { asError, worthUnblocking } from './policy.ts'
 import { repairShare } from './room.ts'
+import { restoring } from './restore.ts'
 import { bell } from './wake.ts'
 
 /** How often a process that does not replicate asks whether the one that does is gone. */
@@ -100,7 +101,22 @@ async function replicate(deps: ReplicatorDeps, lease: Lease, outer: AbortSignal)
   }
 
   await Promise.all(deps.providers.map(({ row }) => lease.unblock(row.id, worthUnblocking))).catch(() => {})
-  for (const { provider, row } of deps.providers) {
+  const guarded = deps.providers.map(({ provider, row }) => ({
+    row,
+    provider: guardProvider(provider, { clock, idleMs, deadlineMs, minBytesPerSecond }),
+  }))
+  const restorer = restoring({
+    journal,
+    lease,
+    stage: deps.stage,
+    providers: new Map(guarded.map(({ row, provider }) => [row.id, provider])),
+    sourceOf: deps.sourceOf,
+    clock,
+    emit,
+    lost: lose,
+    signal,
+  })
+  for (const { provider, row } of guarded) {
     const breakers: Breakers = createBreakers({ clock, random, changed: () => lanes.get(row.id)?.wake() })
     const { maxRequestsPerSecond } = options
     lanes.set(
@@ -109,7 +125,7 @@ async function replicate(deps: ReplicatorDeps, lease: Lease, outer: AbortSignal)
         journal,
         lease,
         row,
-        provider: guardProvider(provider, { clock, idleMs, deadlineMs, minBytesPerSecond }),
+        provider,
         breaker: breakers.write,
         limiter: createLimiter({
           clock,
@@ -127,6 +143,7 @@ async function replicate(deps: ReplicatorDeps, lease: Lease, outer: AbortSignal)
         sourceOf: deps.sourceOf,
         adopt: deps.adopt,
         emit,
+        restoring: restorer,
         lost: (error: HoldfastError) => lose(error),
         freed: changed.ring,
         signal,
@@ -176,5 +193,6 @@ async function replicate(deps: ReplicatorDeps, lease: Lease, outer: AbortSignal)
   } finally {
     stopListening()
     await Promise.all([...lanes.values()].map(({ done }) => done))
+    await restorer.idle()
   }
 }

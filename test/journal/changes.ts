@@ -262,10 +262,21 @@ const makers: readonly (readonly [weight: number, make: Make])[] = [
       },
     ]),
   ],
-  [9, on('block', ({ chance }) => [chance.of(reasons), 'no'])],
+  [9, on('block', ({ chance }) => [chance.of([...reasons, 'LOCAL_CORRUPT']), 'no'])],
   [1, leased('hurry', world => [provider(world)])],
   [2, leased('unblock', world => [provider(world), world.chance.of([undefined, ['KMS', 'NETWORK']])])],
   [2, world => ({ op: 'overtaken', args: [token(world), seqOf(world), seen(world), provider(world), world.now] })],
+  [
+    4,
+    world => ({
+      op: 'restore',
+      args: [
+        token(world),
+        seqOf(world),
+        world.chance.oneIn(2) ? { in: 'row', bytes: Buffer.from('anew') } : { in: 'file', file: fileOf(world) },
+      ],
+    }),
+  ],
   [2, on('saveUpload', ({ chance }) => [chance.of(['upload', undefined])])],
   [4, world => ({ op: 'decide', args: [token(world), seqOf(world), decision(world), world.now] })],
   [3, leased('emptied', ({ looking, chance }) => [chance.some(looking.trash(5).map(({ file }) => file))])],

@@ -61,6 +61,10 @@ export async function script(journal: Journal): Promise<void> {
   await journal.dropUpload('2'.repeat(32))
   await lease.emptied(['e'.repeat(32)])
 
+  await lease.block(seq('upload'), 2, 'LOCAL_CORRUPT', 'a part is damaged')
+  await lease.restore(seq('upload'), { in: 'file', file: 'd'.repeat(32) })
+  await lease.restore(seq('upload'), { in: 'row', bytes: Buffer.from('upload') })
+
   await lease.block(seq('file'), 2, 'TOO_OLD', 'it waited too long')
   await journal.retry({ key: 'file' })
   await lease.postpone(seq('file'), 2, { notBefore: now + 5, attempt: 2, reason: 'NETWORK', message: 'down' })

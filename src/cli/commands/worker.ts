@@ -32,6 +32,7 @@ const events = [
   'stale-provider',
   'lease',
   'blocked',
+  'restored',
   'lost',
   'foreign',
   'superseded',
@@ -118,6 +119,8 @@ function sentenceOf(told: Told): string {
       return told.held ? 'replicating' : 'replicating no more'
     case 'blocked':
       return `blocked: ${plain(told.key)} at ${plain(told.provider)}, ${told.reason}: ${plain(told.message)}`
+    case 'restored':
+      return `restored: ${plain(told.key)} was damaged on local disk; it came from ${plain(told.from)}`
     case 'lost':
       return `lost: ${plain(told.key)} at ${plain(told.provider)}, sent again: ${plain(told.message)}`
     case 'foreign':

@@ -10,6 +10,7 @@ const keysIn: Readonly<Record<keyof HoldfastEvents, 'key' | 'prefix' | 'cursor' 
   released: 'key',
   lost: 'key',
   blocked: 'key',
+  restored: 'key',
   superseded: 'key',
   foreign: 'key',
   retry: 'key',

@@ -5,6 +5,7 @@ import type { Accepted, CachedBody, Decision, Evidence, Postponed, WriteBody, Wr
 import type { IncomingWrite } from '../accept.ts'
 import type { Ledger } from '../ledger.ts'
 import { bitsOf, maskOf } from '../masks.ts'
+import type { RestoredBody } from '../restore.ts'
 import { asKept } from '../rows.ts'
 import { demandCondition, demandLease, demandRoom, notUnique, vanished, writtenSince } from './refusals.ts'
 import { type Entry, frozen, type MemoryTables } from './tables.ts'
@@ -242,6 +243,12 @@ export function memoryLedger(tables: MemoryTables, writer: string, bodies: BodyF
       if (entry !== undefined) changeReplica(entry, provider, { upload })
     },
 
+    restore(token: number, seq: number, body: RestoredBody): boolean {
+      demandLease(tables, token)
+      const entry = tables.writes.get(seq)
+      return entry !== undefined && restore(tables, bodies, entry, body)
+    },
+
     decide(token: number, seq: number, decision: Decision, now: number): void {
       demandLease(tables, token)
       const entry = tables.writes.get(seq)
@@ -303,6 +310,26 @@ function demandNewest(tables: MemoryTables, write: IncomingWrite, targets: numbe
   // The same delete may still have to be brought to a provider.
   const isDeleted = kind === 'delete' ? deleted > version : deleted >= version
   if (isDeleted || [...entriesOf(tables, key)].some(isThere)) throw writtenSince(key)
+}
+
+/** Another body for an open put. False: nothing was changed. */
+function restore(tables: MemoryTables, bodies: BodyFiles, entry: Entry, body: RestoredBody): boolean {
+  const { row } = entry
+  if (row.state !== 'open' || row.kind !== 'put') return false
+  if (body.in === 'file') {
+    if ((row.body.in === 'file' && row.body.file === body.file) || !bodies.has(body.file)) return false
+    if (isBodyOfAnother(tables, body.file)) throw notUnique(`file ${body.file}`)
+  }
+  trashFile(tables, entry, 'unlink')
+  for (const { file } of entry.parts) tables.trash.set(file, 'unlink')
+  entry.parts = []
+  change(entry, { body: ownBody(body) })
+  for (const { provider, state, reason } of entry.row.replicas) {
+    if (state !== 'waiting' && state !== 'sending' && state !== 'blocked') continue
+    changeReplica(entry, provider, { upload: undefined })
+    if (reason === 'LOCAL_CORRUPT' && state !== 'sending') move(entry, provider, { state: 'waiting' })
+  }
+  return true
 }
 
 function releaseOne(tables: MemoryTables, entry: Entry, cache: boolean, now: number): void {
