@@ -1,3 +1,4 @@
+import { setImmediate as turn } from 'node:timers/promises'
 import { systemRandom } from '../../src/core/system.ts'
 import type { DueQuery, Lease } from '../../src/journal/contract.ts'
 import type { Median } from '../contract.ts'
@@ -32,15 +33,15 @@ const of = (order: string): Median => medianOf(samples.get(order) ?? [])
 await tell({ oldest: of('oldest'), fresh: of('fresh') } satisfies Claimed)
 
 function claiming(from: Lease, order: DueQuery['order']) {
-  const query = (limit: number, except: ReadonlySet<number>) => ({ provider, now: Date.now(), limit, order, except })
-  let except: ReadonlySet<number> = new Set()
+  const query = (limit: number, except: ReadonlySet<string>) => ({ provider, now: Date.now(), limit, order, except })
+  let except: ReadonlySet<string> = new Set()
   return {
     name: order,
     async before() {
       // What counts as fresh is gone after ten seconds.
       const some = Array.from({ length: 2 * perClaim }, (_, i) => i)
       await Promise.all(some.map(i => accept(journal, `fresh/${systemRandom.hex(8)}`, body(i))))
-      except = new Set(from.due(query(inFlight, new Set())).map(({ write }) => write.seq))
+      except = new Set(from.due(query(inFlight, new Set())).map(({ write }) => write.key))
     },
     async round() {
       const latenciesMs: number[] = []
@@ -48,6 +49,7 @@ function claiming(from: Lease, order: DueQuery['order']) {
         const started = performance.now()
         const due = from.due(query(perClaim, except))
         latenciesMs.push(performance.now() - started)
+        await turn()
         if (due.length !== perClaim) throw new Error(`${due.length} replicas are due (${order}), not ${perClaim}`)
       }
       return { ops: Number(claims), latenciesMs }

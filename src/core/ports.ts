@@ -8,6 +8,8 @@ export interface Clock {
   sleep(ms: number, signal?: AbortSignal): Promise<void>
   /** Keeps the process alive until the answer is called: somebody waits. Only the machine's own clock can. */
   stayAlive?(): () => void
+  /** Resolves when what is happening at this moment, such as all answers that came together, has been dealt with. Only the machine's own clock has such moments. */
+  turn?(): Promise<void>
 }
 
 /** Chance, from outside. */

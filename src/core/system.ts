@@ -32,6 +32,7 @@ export const systemClock: Clock = {
     const timer = setInterval(() => {}, longestTimerMs)
     return () => clearInterval(timer)
   },
+  turn: () => new Promise(resolve => setImmediate(resolve)),
 }
 
 export const systemRandom: Random = {

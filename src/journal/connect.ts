@@ -46,19 +46,7 @@ export function connect({ directory, clock, writer, looking, others }: Connectio
     due: looking.due,
     looks: looking.looks,
     nextAt: looking.nextAt,
-    heldBytes: origin => {
-      let bytes = 0
-      for (const group of looking.counts().groups)
-        if (
-          group.state === 'open' &&
-          group.origin === (origin ?? group.origin) &&
-          group.waiting === 0 &&
-          group.blocked === 0 &&
-          group.stored !== 0
-        )
-          bytes += group.bytes
-      return bytes
-    },
+    heldBytes: looking.heldBytes,
     hasten: (storedBefore, origin) => tell('hasten', token, storedBefore, origin),
     sending: (seq, provider) => change('sending', token, seq, provider) as Promise<boolean>,
     stored: (seq, provider, evidence) => tell('stored', token, seq, provider, evidence),

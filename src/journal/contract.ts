@@ -126,7 +126,7 @@ export interface Lease {
   decide(seq: number, decision: Decision): Promise<void>
 
   /** Open writes that every provider verified: to be released. */
-  releasable(limit: number): readonly WriteRow[]
+  releasable(limit: number): readonly Releasable[]
   /** Superseded writes, and refused ones of more than a minute ago: their bodies are needed by nobody who is not reading them now. */
   superseded(now: number, limit: number): readonly WriteRow[]
   /** Ends a write: its row goes, its file (if any) is listed as trash, a delete is remembered. `cache`: the file is to be kept in the cache. */
@@ -280,8 +280,8 @@ export interface DueQuery {
   readonly now: number
   readonly limit: number
   readonly order: 'oldest' | 'fresh'
-  /** Seqs in flight: neither these nor other writes of their keys are answered, and of one key one at most. */
-  readonly except: ReadonlySet<number>
+  /** Keys of which something is in flight: no write of theirs is answered, and of any other key one at most. */
+  readonly except: ReadonlySet<string>
 }
 
 /** A replica that is due, with the write that it belongs to. */
@@ -291,6 +291,9 @@ export interface Task {
   /** What the provider is remembered to hold under the key. */
   readonly known: { readonly version: Version; readonly token: string } | undefined
 }
+
+/** A write that is done with, as far as releasing it needs. */
+export type Releasable = Pick<WriteRow, 'seq' | 'key' | 'version' | 'origin'>
 
 /** What this directory knows of a key, newest first. */
 export interface KeyView {

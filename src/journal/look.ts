@@ -8,6 +8,7 @@ import type {
   KeyView,
   OpenKey,
   ProviderRow,
+  Releasable,
   Task,
   WriteRow,
 } from './contract.ts'
@@ -19,7 +20,6 @@ import {
   asCached,
   asKept,
   asProvider,
-  asReplica,
   asUpload,
   asUploadedPart,
   asWrite,
@@ -42,6 +42,9 @@ const keptParts = 30_000
 function endOf(prefix: string): string {
   return `${prefix}\u{10ffff}\u{10ffff}`
 }
+
+/** A replica that may be begun. */
+type Candidate = Pick<WriteRecord, 'seq' | 'key' | 'version' | 'state'>
 
 /** Everything that only looks: on a connection of its own, in the calling thread, in microseconds. */
 export function look(database: Database) {
@@ -84,23 +87,24 @@ export function look(database: Database) {
     `SELECT seq, key, kind, version, size, md5, attributes, waiting, blocked FROM writes
      WHERE key > ? AND key >= ? AND key < ? AND state = 'open' AND origin = 'app' ORDER BY key LIMIT ?`,
   )
-  const due = sql<ReplicaRecord>(
-    "SELECT * FROM replicas WHERE provider = ? AND state = 'waiting' AND not_before <= ? ORDER BY not_before, seq",
+  // Of a write only what its row has before the body: SQLite reads the body to come to what is behind it. CROSS JOIN keeps it to this order.
+  const candidates = 'SELECT r.seq, w.key, w.version, w.state FROM replicas r CROSS JOIN writes w ON w.seq = r.seq'
+  const standingAt = (state: string) =>
+    sql<Candidate>(
+      `${candidates} WHERE r.provider = @provider AND r.state = '${state}' AND r.not_before <= @now ORDER BY r.not_before, r.seq`,
+    )
+  const due = standingAt('waiting')
+  const looks = standingAt('stored')
+  // The plus keeps it from the index of what is due: it would sort the whole backlog.
+  const fresh = sql<Candidate>(
+    `${candidates} WHERE r.seq > (SELECT max(seq) FROM writes) - ${freshWindow} AND +r.provider = @provider
+     AND r.state = 'waiting' AND r.not_before <= @now ORDER BY r.seq DESC`,
   )
-  const looks = sql<ReplicaRecord>(
-    "SELECT * FROM replicas WHERE provider = ? AND state = 'stored' AND not_before <= ? ORDER BY not_before, seq",
+  const acceptedAt = sql<number>('SELECT accepted_at FROM writes WHERE seq = ?').pluck()
+  const tentative = sql<Candidate>(
+    `SELECT r.seq, w.key, w.version, w.state FROM writes w CROSS JOIN replicas r ON r.seq = w.seq AND r.provider = @provider
+     WHERE w.state = 'tentative' AND r.state = 'waiting' AND r.not_before <= @now ORDER BY w.seq`,
   )
-  // CROSS JOIN keeps SQLite to this order: the other way round it would look through the whole backlog.
-  const fresh = sql<ReplicaRecord>(
-    `SELECT r.* FROM writes w CROSS JOIN replicas r ON r.seq = w.seq AND r.provider = @provider
-     WHERE w.seq > (SELECT max(seq) FROM writes) - ${freshWindow} AND w.accepted_at > @now - ${freshMs}
-       AND r.state = 'waiting' AND r.not_before <= @now ORDER BY w.seq DESC`,
-  )
-  const tentative = sql<ReplicaRecord>(
-    `SELECT r.* FROM writes w CROSS JOIN replicas r ON r.seq = w.seq AND r.provider = ?
-     WHERE w.state = 'tentative' AND r.state = 'waiting' AND r.not_before <= ? ORDER BY w.seq`,
-  )
-  const keyOf = sql<string>('SELECT key FROM writes WHERE seq = ?').pluck()
   const olderLacking = sql<number>(
     "SELECT count(*) FROM writes WHERE key = ? AND version < ? AND state = 'open' AND ((waiting | blocked) & ?) != 0",
   ).pluck()
@@ -115,11 +119,15 @@ export function look(database: Database) {
   const oldestWaiting = sql<number>(
     "SELECT accepted_at FROM writes WHERE state = 'open' AND waiting != 0 ORDER BY seq LIMIT 1",
   ).pluck()
+  const heldBytes = sql<number>(
+    `SELECT coalesce(sum(bytes), 0) FROM tally
+     WHERE state = 'open' AND origin = coalesce(?, origin) AND waiting = 0 AND blocked = 0 AND stored != 0`,
+  ).pluck()
   const blockedGroups = sql<BlockedGroup>(
     "SELECT provider, reason, count(*) AS writes FROM replicas WHERE state = 'blocked' GROUP BY provider, reason",
   )
-  const releasable = sql<WriteRecord>(
-    "SELECT * FROM writes WHERE state = 'open' AND waiting = 0 AND blocked = 0 AND stored = 0 ORDER BY seq LIMIT ?",
+  const releasable = sql<Releasable>(
+    "SELECT seq, key, version, origin FROM writes WHERE state = 'open' AND waiting = 0 AND blocked = 0 AND stored = 0 ORDER BY seq LIMIT ?",
   )
   const over = sql<WriteRecord>(
     "SELECT * FROM writes WHERE state IN ('superseded', 'refused') AND (state = 'superseded' OR accepted_at < ?) ORDER BY seq LIMIT ?",
@@ -167,26 +175,36 @@ export function look(database: Database) {
   const fullMaybe = (row: WriteRecord | undefined) => (row === undefined ? undefined : full(row))
 
   /** What a condition speaks of may be still on its way to the provider: it goes first. */
-  const isBehindAnother = ({ state, key, version }: WriteRecord, provider: number): boolean =>
+  const isBehindAnother = ({ state, key, version }: Candidate, provider: number): boolean =>
     state === 'tentative' && olderLacking.get(key, version, bit(provider)) !== 0
 
   /** The first of them that can be begun now, however many stand before them that cannot. */
-  const tasks = (found: readonly (() => Iterable<ReplicaRecord>)[], { limit, except }: DueQuery): Task[] => {
+  const tasks = (found: readonly (() => Iterable<Candidate>)[], { provider, limit, except }: DueQuery): Task[] => {
     const chosen: Task[] = []
-    const keys = new Set<string>()
-    for (const seq of except) keys.add(keyOf.get(seq) ?? '')
+    const keys = new Set(except)
     for (const begin of found) {
       if (chosen.length >= limit) break
-      for (const replica of begin()) {
-        if (keys.has(keyOf.get(replica.seq) ?? '')) continue
-        const row = writeOf.get(replica.seq)
-        if (row === undefined || isBehindAnother(row, replica.provider)) continue
-        keys.add(row.key)
-        chosen.push({ write: full(row), replica: asReplica(replica), known: knownAt.get(row.key, replica.provider) })
+      for (const candidate of begin()) {
+        const { seq, key } = candidate
+        if (keys.has(key) || isBehindAnother(candidate, provider)) continue
+        const row = writeOf.get(seq)
+        const write = row && full(row)
+        const replica = write?.replicas.find(each => each.provider === provider)
+        if (write === undefined || replica === undefined) continue
+        keys.add(key)
+        chosen.push({ write, replica, known: knownAt.get(key, provider) })
         if (chosen.length >= limit) break
       }
     }
     return chosen
+  }
+
+  /** The newest, down to the first that is not fresh any more. */
+  function* freshFrom(provider: number, now: number): Iterable<Candidate> {
+    for (const candidate of fresh.iterate({ provider, now })) {
+      if ((acceptedAt.get(candidate.seq) ?? 0) <= now - freshMs) return
+      yield candidate
+    }
   }
 
   let rowsOf: { readonly version: number | undefined; readonly rows: readonly ProviderRow[] } | undefined
@@ -278,24 +296,27 @@ export function look(database: Database) {
       }
     },
 
+    heldBytes: (origin?: 'repair'): number => heldBytes.get(origin ?? null) ?? 0,
+
     blocked: (): BlockedGroup[] => blockedGroups.all(),
     providers: (): readonly ProviderRow[] => providerRows(),
     leaseToken: (): number => metaOf.get('lease') ?? 0,
 
     due(query: DueQuery): Task[] {
       const { provider, now, order } = query
-      const rest = () => (order === 'fresh' ? fresh.iterate({ provider, now }) : due.iterate(provider, now))
-      return tasks((hasTentative.get() ?? 0) > 0 ? [() => tentative.iterate(provider, now), rest] : [rest], query)
+      const rest = () => (order === 'fresh' ? freshFrom(provider, now) : due.iterate({ provider, now }))
+      return tasks((hasTentative.get() ?? 0) > 0 ? [() => tentative.iterate({ provider, now }), rest] : [rest], query)
     },
 
-    looks: (query: DueQuery): Task[] => tasks([() => looks.iterate(query.provider, query.now)], query),
+    looks: (query: DueQuery): Task[] =>
+      tasks([() => looks.iterate({ provider: query.provider, now: query.now })], query),
 
     nextAt(provider: number): number | undefined {
       const times = [nextDue.get(provider), nextLook.get(provider)].filter(time => typeof time === 'number')
       return times.length === 0 ? undefined : Math.min(...times)
     },
 
-    releasable: (limit: number): WriteRow[] => releasable.all(limit).map(full),
+    releasable: (limit: number): Releasable[] => releasable.all(limit),
     superseded: (now: number, limit: number): WriteRow[] => over.all(now - refusedKeptMs, limit).map(full),
     trash: (limit: number): { file: string; to: 'unlink' | 'cache' }[] => trash.all(limit),
     /** Writes with a body, a page after this seq: for verifying all of them. */

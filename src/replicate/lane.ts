@@ -16,6 +16,8 @@ import { work } from './work.ts'
 const smallBytes = 1024 * 1024
 /** After so many fresh writes one of the backlog is sent, and one is looked at, however many fresh ones come. */
 const mostFreshInRow = 7
+/** While all slots are taken, nobody asks the journal what is due. */
+const longestFullMs = 1_000
 
 type Launch = (task: Task, at: Target) => Promise<void>
 
@@ -146,6 +148,8 @@ export function openLane(deps: LaneDeps): Lane {
     await syncHealth()
     start()
     if (breaker.state === 'up') bucket.begin()
+    // Whatever is due waits for a slot, and whoever gives one back rings.
+    if (limiter.inUse >= limiter.limit) return changed.wait(longestFullMs, signal)
     const now = clock.now()
     const next = lease.nextAt(id)
     const until = next === undefined ? Number.POSITIVE_INFINITY : Math.max(next - now, 0)
@@ -159,8 +163,7 @@ export function openLane(deps: LaneDeps): Lane {
 
   function start(): void {
     const now = clock.now()
-    const except = new Set(inFlight.keys())
-    const query = (limit: number, order: 'oldest' | 'fresh') => ({ provider: id, now, limit, order, except })
+    const query = (limit: number, order: 'oldest' | 'fresh') => ({ provider: id, now, limit, order, except: keys })
     if (breaker.retryInMs > 0 || limiter.free('backlog') <= 0) return
     const launch = (
       lane: 'fresh' | 'backlog',
@@ -172,9 +175,7 @@ export function openLane(deps: LaneDeps): Lane {
       if (free <= 0) return 0
       let begun = 0
       for (const task of find(free)) {
-        if (keys.has(task.write.key)) continue
         if (!enter(task, lane, begin)) break
-        except.add(task.write.seq)
         begun++
       }
       return begun

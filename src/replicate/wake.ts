@@ -3,7 +3,7 @@ import type { Clock } from '../core/ports.ts'
 /** Something to wait for that many may ring: a ring while nobody waits is not lost. */
 export interface Bell {
   ring(): void
-  /** Resolves at the next ring, or after `ms`, or when the signal aborts; never rejects. Does not keep the process alive. */
+  /** Resolves at the next ring, or after `ms`, or when the signal aborts; never rejects. Rings that come together are one. Does not keep the process alive. */
   wait(ms: number, signal: AbortSignal): Promise<void>
 }
 
@@ -30,6 +30,8 @@ export function bell(clock: Clock): Bell {
         stop.abort('woken')
         wake = undefined
       }
+      // A commit answers many at once: whoever is woken looks once for all of them, and lets others have their turn first.
+      await clock.turn?.()
       rung = false
     },
   }

@@ -223,7 +223,7 @@ const place = (world: World) =>
 const proceed: Make = world => {
   const { chance, looking, now } = world
   const at = provider(world)
-  const query = { provider: at, now: now + 1_000, limit: 5, except: new Set<number>() }
+  const query = { provider: at, now: now + 1_000, limit: 5, except: new Set<string>() }
   const [looks, due] = [looking.looks({ ...query, order: 'oldest' }), looking.due({ ...query, order: 'oldest' })]
   const tasks = chance.oneIn(2) && looks.length > 0 ? looks : due
   if (tasks.length === 0) return chance.of([release, put])(world)

@@ -103,7 +103,7 @@ function tellOf(seed: number, story: readonly string[]): string {
 function seenIn(looking: Looking, { now, lastSeq, uploads }: World, choose: Chance): object {
   const seqs = Array.from({ length: lastSeq + 1 }, (_, index) => index + 1)
   const writes = seqs.map(seq => looking.write(seq)).filter((row): row is WriteRow => row !== undefined)
-  const except = new Set(choose.oneIn(2) ? [] : choose.some(seqs).slice(-3))
+  const except = new Set(choose.oneIn(2) ? [] : choose.some(keys))
   const limit = choose.oneIn(2) ? 100 : 1 + choose.below(3)
   const providers = [1, 2, 3, 4]
   const query = { now: now + choose.below(800), limit, except }
@@ -129,7 +129,8 @@ function seenIn(looking: Looking, { now, lastSeq, uploads }: World, choose: Chan
       looks: looking.looks({ ...query, provider, order }),
       next: looking.nextAt(provider),
     })),
-    releasable: looking.releasable(limit).map(({ seq }) => seq),
+    held: [looking.heldBytes(), looking.heldBytes('repair')],
+    releasable: looking.releasable(limit),
     superseded: looking.superseded(query.now, limit).map(({ seq }) => seq),
     trash: looking.trash(limit),
     bodies: looking.withBodies(after).map(({ seq }) => seq),

@@ -7,14 +7,11 @@ describe.each(engines)('what is due, in %s', engine => {
   test('newer writes of keys in flight do not stand in the way of what can be begun (I30)', async () => {
     await using at = await scene(engine)
     const journal = await at.journal()
-    const flying = await Promise.all(['x', 'y', 'z'].map(key => journal.accept(write(key))))
     await Promise.all(['x', 'y', 'z'].map(key => journal.accept(write(key))))
-    const contested = await Promise.all(
-      Array.from({ length: 20 }, () => journal.accept(write('contested', { condition: 'absent' }))),
-    )
+    await Promise.all(Array.from({ length: 20 }, () => journal.accept(write('contested', { condition: 'absent' }))))
     const free = await journal.accept(write('free'))
     const lease = await journal.lease()
-    const except = new Set([...flying, ...contested.slice(0, 1)].map(({ seq }) => seq))
+    const except = new Set(['x', 'y', 'z', 'contested'])
     for (const order of ['oldest', 'fresh'] as const)
       expect(
         lease?.due({ provider: 1, now: now(), limit: 1, order, except }).map(({ write: { seq } }) => seq),

@@ -38,7 +38,7 @@ test('attempts are counted, and waited between, over a change of the process tha
   await first?.end()
   const second = await two.lease()
   expect(two.write(seq)?.replicas[0]).toMatchObject({ state: 'waiting', attempt: 7, notBefore: later })
-  const query = { provider: 1, limit: 10, order: 'oldest', except: new Set<number>() } as const
+  const query = { provider: 1, limit: 10, order: 'oldest', except: new Set<string>() } as const
   expect(second?.due({ ...query, now: later - 1 })).toEqual([])
   expect(second?.due({ ...query, now: later })).toHaveLength(1)
 })

@@ -54,11 +54,7 @@ export function memoryLooking(tables: MemoryTables): Looking {
 
   /** The first of them that can be begun now. */
   const tasks = (found: readonly Place[], { limit, except, provider }: DueQuery): Task[] => {
-    const keys = new Set<string>()
-    for (const seq of except) {
-      const flying = tables.writes.get(seq)
-      if (flying !== undefined) keys.add(flying.row.key)
-    }
+    const keys = new Set(except)
     const chosen: Task[] = []
     for (const { entry, replica } of found) {
       if (chosen.length >= limit) break
@@ -127,6 +123,10 @@ export function memoryLooking(tables: MemoryTables): Looking {
     },
 
     counts: () => countsOf(tables),
+    heldBytes: origin =>
+      countsOf(tables)
+        .groups.filter(group => isHeld(group) && group.origin === (origin ?? group.origin))
+        .reduce((sum, { bytes }) => sum + bytes, 0),
     blocked: () => blockedOf(tables),
     providers: (): readonly ProviderRow[] =>
       [...tables.providers.values()]
@@ -139,10 +139,7 @@ export function memoryLooking(tables: MemoryTables): Looking {
       const { provider, now, order } = query
       const places = replicasOf(provider, 'waiting', now)
       const tentative = places.filter(({ entry }) => entry.row.state === 'tentative')
-      const rest =
-        order === 'oldest'
-          ? oldestFirst(places)
-          : places.filter(({ entry }) => entry.row.acceptedAt > now - freshMs).toReversed()
+      const rest = order === 'oldest' ? oldestFirst(places) : freshOf(places, now)
       return tasks([...tentative, ...rest], query)
     },
 
@@ -157,7 +154,8 @@ export function memoryLooking(tables: MemoryTables): Looking {
       return next === Number.POSITIVE_INFINITY ? undefined : next
     },
 
-    releasable: limit => openWrites(isReleasable, limit),
+    releasable: limit =>
+      openWrites(isReleasable, limit).map(({ seq, key, version, origin }) => ({ seq, key, version, origin })),
     superseded: (now, limit) =>
       openWrites(
         ({ state, acceptedAt }) => state === 'superseded' || (state === 'refused' && acceptedAt < now - refusedKeptMs),
@@ -173,6 +171,13 @@ export function memoryLooking(tables: MemoryTables): Looking {
     ...memoryLookSettled(tables),
     close: () => {},
   }
+}
+
+/** The newest, down to the first that is not fresh any more. */
+function freshOf(places: readonly Place[], now: number): Place[] {
+  const newestFirst = places.toReversed()
+  const end = newestFirst.findIndex(({ entry }) => entry.row.acceptedAt <= now - freshMs)
+  return end < 0 ? newestFirst : newestFirst.slice(0, end)
 }
 
 /** The row as anybody may have it. */
@@ -233,6 +238,11 @@ function countsOf(tables: MemoryTables): Counts {
     for (const { size } of parts.values()) count('app', 'upload', none, size)
   const { accepted, done, superseded, abandonedEver: abandoned } = tables
   return { accepted, done, superseded, abandoned, groups: [...groups.values()].sort(byPlace), oldestWaitingAt }
+}
+
+/** Stored everywhere, and kept for the second look. */
+function isHeld({ state, waiting, blocked, stored }: CountGroup): boolean {
+  return state === 'open' && waiting === 0 && blocked === 0 && stored !== 0
 }
 
 interface Counted extends CountGroup {
