@@ -10,7 +10,7 @@ import { placeOf } from './s3/client.ts'
 import { renewalOf } from './s3/credentials.ts'
 import { deleteObject } from './s3/delete.ts'
 import { amazon, cautious, type Dialect } from './s3/dialect.ts'
-import { directReads, directWhilePlain } from './s3/direct.ts'
+import { type Direct, directRequests, directWhilePlain, neverDirect } from './s3/direct.ts'
 import { learnDialect } from './s3/learn.ts'
 import { listObjects } from './s3/list.ts'
 import { abandonUpload, putParts } from './s3/multipart.ts'
@@ -46,10 +46,7 @@ export function s3(options: S3Options): Provider {
   const sizes = { threshold: multipartThreshold, partSize, equalParts }
   let dialect: Dialect = isAmazon ? amazon(canSign()) : cautious(known, canSign())
 
-  const direct =
-    options.client === undefined
-      ? directReads(client)
-      : directWhilePlain(client, changed => plainWatch(sdk, client, changed))
+  const direct = directOf(sdk, client, options)
   const credentials = renewalOf(client)
   const target: Target = { sdk, client, bucket, errors, carried, credentials, direct, dialect: () => dialect }
   const check = bucketCheck(target)
@@ -88,4 +85,11 @@ export function s3(options: S3Options): Provider {
     classify: error => classify(errors, error, { call: 'call', writes: true }),
   }
   return prefix === '' ? whole : prefixed(whole, prefix, { name })
+}
+
+/** Of access points, endpoints and regions are in their names: that is the SDK's to read, with each request. */
+function directOf(sdk: Sdk, client: Target['client'], options: S3Options): Direct {
+  if (options.transport === 'sdk' || options.bucket.startsWith('arn:')) return neverDirect
+  if (options.client === undefined) return directRequests(client)
+  return directWhilePlain(client, changed => plainWatch(sdk, client, changed))
 }

@@ -1,15 +1,13 @@
 import { S3, S3Client } from '@aws-sdk/client-s3'
 import { describe, expect, test } from 'vitest'
-import { HoldfastError } from '../../src/core/errors.ts'
 import type { Provider } from '../../src/core/provider.ts'
 import { s3 } from '../../src/providers/s3.ts'
 import { sigV4 } from '../../src/providers/s3/sigv4.ts'
 import { startLocalS3 } from '../../src/testing/local/s3/index.ts'
+import { failures, isNoS3, shown } from './s3-failures.ts'
 import {
-  type Answer,
   amazonAt,
   errorOf,
-  named,
   ofObject,
   putOf,
   type Recorder,
@@ -223,38 +221,7 @@ test('a thousand looks, and a thousand reads, take the one connection that the f
   expect(server.open()).toBe(1)
 })
 
-const failures: Record<string, Answer> = {
-  'a missing bucket': refuse(404, 'NoSuchBucket'),
-  'a refused key': refuse(403, 'InvalidAccessKeyId'),
-  'a refused object': refuse(403, 'AccessDenied', {}, 'User is not authorized to perform: kms:Decrypt'),
-  'another region': refuse(301, 'PermanentRedirect', { 'x-amz-bucket-region': 'eu-central-1' }),
-  'another region, said in the body': reply(
-    400,
-    { ...named, 'content-type': 'application/xml' },
-    '<Error><Code>AuthorizationHeaderMalformed</Code><Message>wrong &lt;region&gt;</Message><Region>eu-west-3</Region></Error>',
-  ),
-  'an archived object': refuse(403, 'InvalidObjectState'),
-  'a condition': refuse(412, 'PreconditionFailed'),
-  'a range': refuse(416, 'InvalidRange'),
-  'too many requests': refuse(503, 'SlowDown', { 'retry-after': '7' }),
-  'a server error': refuse(500, 'InternalError'),
-  'a clock': refuse(403, 'RequestTimeTooSkewed'),
-  'a proxy that forbids': reply(403, { 'content-type': 'text/html' }, '<html>No.</html>'),
-  'a portal': reply(200, { 'content-type': 'text/html', 'last-modified': 'x' }, '<html>Log in</html>'),
-  'a bad gateway': reply(502, {}, 'bad gateway'),
-  'an answer without a date': reply(200, named, 'hello'),
-  'a connection that ends': (_request, response) => void response.destroy(),
-}
-
-const isNoS3 = new Set(['a portal', 'a bad gateway', 'a proxy that forbids'])
-
 describe('what goes wrong is judged as what the SDK throws', () => {
-  const shown = (error: unknown): object => {
-    expect(error).toBeInstanceOf(HoldfastError)
-    const { code, reason, message, retryable, retryAfterMs, field, rule, key, provider } = error as HoldfastError
-    return { code, reason, message, retryable, retryAfterMs, field, rule, key, provider }
-  }
-
   test.each(Object.entries(failures))('%s', async (name, failure) => {
     await using server = await startRecorder(reply(200, ofObject, 'hello'))
     const known = await amazonAt(server.endpoint)

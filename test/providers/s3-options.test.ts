@@ -47,6 +47,8 @@ describe('options', () => {
     ['multipartThreshold', 'range', { bucket, multipartThreshold: 6 * 2 ** 30 }],
     ['preset', 'unknown', { bucket, preset: 'aw' }],
     ['preset', 'unknown', { bucket, preset: 'constructor' }],
+    ['transport', 'unknown', { bucket, transport: 'fast' }],
+    ['transport', 'unknown', { bucket, transport: '' }],
     ['account', 'missing', { bucket, preset: 'r2' }],
     ['region', 'missing', { bucket, preset: 'b2' }],
     ['endpoint', 'missing', { bucket, preset: 'minio' }],

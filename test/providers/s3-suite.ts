@@ -27,20 +27,30 @@ export function openS3({ endpoint, credentials }: Server, more: Partial<S3Option
 }
 
 /** The provider contract on this server's bucket `main`, with all that can be made to be wrong. */
-export function testPlain(server: () => Server): void {
+export function testPlain(server: () => Server, more: Partial<S3Options> = {}): void {
   testProvider({
     test,
     name: 'plain',
     pageProbe: 1100,
     sizes: [mebibyte, mebibyte + 1, 6 * mebibyte, 6 * mebibyte + 1, 11 * mebibyte],
-    create: async () => ({ provider: openS3(server()) }),
+    create: async () => ({ provider: openS3(server(), more) }),
     broken: {
-      gone: async () => ({ provider: openS3(server(), { bucket: 'nobody-has-this' }) }),
+      gone: async () => ({ provider: openS3(server(), { ...more, bucket: 'nobody-has-this' }) }),
       denied: async () => ({
-        provider: openS3(server(), { credentials: { accessKeyId: 'nobody', secretAccessKey: 'knows' } }),
+        provider: openS3(server(), { ...more, credentials: { accessKeyId: 'nobody', secretAccessKey: 'knows' } }),
       }),
-      unreachable: async () => ({ provider: openS3(server(), { endpoint: 'http://127.0.0.1:1' }) }),
+      unreachable: async () => ({ provider: openS3(server(), { ...more, endpoint: 'http://127.0.0.1:1' }) }),
     },
+  })
+}
+
+/** The same, without what takes long and is the same for either transport: pages and parts. */
+export function testBriefly(server: () => Server, more: Partial<S3Options>): void {
+  testProvider({
+    test,
+    name: 'briefly',
+    sizes: [mebibyte, mebibyte + 1],
+    create: async () => ({ provider: openS3(server(), more) }),
   })
 }
 

@@ -3,14 +3,16 @@ import {
   type Answer,
   type Asking,
   isSpoken,
+  mostAnswerBytes,
   mostErrorBytes,
   over,
   type Refusal,
-  readBody,
   type Target,
 } from './call.ts'
-import { hasRequestId, judge, notProvider, type Seen } from './classify.ts'
-import type { Request } from './direct.ts'
+import { hasRequestId, judge, notProvider, protocolError, type Seen } from './classify.ts'
+import { correctClock } from './clock.ts'
+import type { Asked, Request } from './direct.ts'
+import { readBody } from './read-body.ts'
 
 type Direct = Answer<{ readonly Body?: unknown }> | Refusal
 
@@ -22,54 +24,78 @@ interface RequestHandler {
 }
 
 /**
- * As `ask`, about one object, past the SDK's middleware: the same answer, the same judgement, one attempt. `undefined`: the SDK has to be asked.
+ * As `ask`, about one object, past the SDK's middleware: the same answer, the same judgement, one attempt. `asked.headers` are all that the request is to
+ * carry besides its signature; those of `asking` are not looked at. `undefined`: the SDK has to be asked.
  */
 export async function askDirect(
   target: Target,
-  method: 'GET' | 'HEAD',
-  key: string,
+  asked: Asked,
   asking: Asking,
   signal: AbortSignal,
 ): Promise<Direct | undefined> {
   const { direct, client, errors, credentials } = target
   if (credentials.isDue) return undefined
-  const making = direct.request(method, key, asking.headers ?? {})
+  const making = direct.request(asked)
   if (making === undefined) return undefined
   signal.throwIfAborted()
   const inner = new AbortController()
-  const handler = client.config.requestHandler as unknown as RequestHandler
+  const letGo = (): void => inner.abort(over)
   let seen: Seen | undefined
+  let isTooLong = false
   try {
-    const request = await unlessAborted(making, signal)
-    target.carried.note(request.headers, '')
-    const sent = handler.handle(request, { abortSignal: inner.signal, requestTimeout: 0 })
-    const { response } = await unlessAborted(sent, signal, () => inner.abort(signal.reason))
-    const { statusCode: status, headers, body } = response
-    const answer: Seen = { status, headers }
-    seen = answer
-    if (status >= 300) throw await refusalOf(status, body, signal)
-    // It has none, and yet the connection serves no other request before its end was read.
-    if (method === 'HEAD') await unlessAborted(readBody(body, mostErrorBytes), signal)
-    if (!hasRequestId(headers) && !isSpoken(target.dialect(), asking, answer)) {
-      inner.abort(over)
-      const error = notProvider(errors, asking, `got ${status} without the headers of S3`)
-      return { refused: { error, status, code: undefined, spoke: false } }
-    }
-    return { ...answer, output: { Body: body }, begins: '', letGo: () => inner.abort(over) }
+    return await unlessAborted(exchange(), signal, letGo)
   } catch (error) {
     signal.throwIfAborted()
-    inner.abort(over)
+    letGo()
+    if (isTooLong) return refusal(protocolError(errors, asking, 'got an answer without end'))
     const refused = judge(errors, error, asking, seen)
     if (refused.error.reason === 'CLOCK') direct.forget()
     if (seen !== undefined && refused.error.reason === 'CREDENTIALS') credentials.refused()
     return { refused }
   }
+
+  async function exchange(): Promise<Direct> {
+    const request = await making
+    if (request === undefined) throw over
+    target.carried.note(request.headers, '')
+    const handler = client.config.requestHandler as unknown as RequestHandler
+    const { response } = await handler.handle(request, { abortSignal: inner.signal, requestTimeout: 0 })
+    const { statusCode: status, headers, body } = response
+    const answer: Seen = { status, headers }
+    seen = answer
+    await correctClock(client, headers)
+    if (status >= 300) throw refusalOf(status, (await readBody(body, mostErrorBytes)).bytes)
+    const begins = asking.streams === true ? '' : await beginning(status, body)
+    if (!hasRequestId(headers) && !isSpoken(target.dialect(), asking, answer, begins)) {
+      return refusal(notProvider(errors, asking, `got ${status} without the headers of S3`))
+    }
+    if (asking.isSent?.() === false) {
+      return refusal(protocolError(errors, asking, `got ${status} before all of the body was sent`))
+    }
+    return { ...answer, output: { Body: body }, begins, letGo }
+  }
+
+  /** Reads an answer to its end, before which the connection serves no other request. */
+  async function beginning(status: number, body: unknown): Promise<string> {
+    const read = await readBody(body, mostAnswerBytes)
+    if (read.error !== undefined) throw read.error
+    isTooLong = !read.isWhole
+    if (isTooLong) throw new Error('the answer is too long')
+    // S3 answers some calls before it has done them, so that an error comes with a 200.
+    if (read.bytes.subarray(-16).toString('latin1').endsWith('</Error>')) throw refusalOf(status, read.bytes)
+    return read.bytes.toString('latin1', 0, 4096)
+  }
+
+  /** What is left of the request, or of the answer, is of no use. Does nothing where both are at their end. */
+  function refusal(error: Refusal['refused']['error']): Refusal {
+    letGo()
+    return { refused: { error, status: seen?.status, code: undefined, spoke: false } }
+  }
 }
 
 /** What the SDK would throw: S3's code for a name, its words for a message. */
-async function refusalOf(status: number, body: unknown, signal: AbortSignal): Promise<Error> {
-  const read = await unlessAborted(readBody(body, mostErrorBytes), signal)
-  const text = read.bytes.toString('utf8')
+function refusalOf(status: number, bytes: Buffer): Error {
+  const text = bytes.toString('utf8')
   const code = tag(text, 'Code')
   const region = tag(text, 'Region')
   return Object.assign(new Error(tag(text, 'Message') ?? 'UnknownError'), {

@@ -19,8 +19,8 @@ export interface Stretch {
 
 export interface Sending {
   readonly body: Uint8Array | Readable
-  /** Aborts when the source breaks: the request has to be given up then, or it waits for bytes for ever. Its reason is the source's error. */
-  readonly broken: AbortSignal
+  /** Aborts when the source breaks: the request has to be given up then, or it waits for bytes for ever. Its reason is the source's error. Not of a body in memory. */
+  readonly broken?: AbortSignal
   /** Whether every byte was handed over. */
   isSent(): boolean
   /** Lets go of the source. */
@@ -36,12 +36,17 @@ export async function send(stretch: Stretch, errors: ErrorMaker): Promise<Sendin
   if (stretch.end - stretch.start <= smallBytes) {
     const parts: Uint8Array[] = []
     for await (const chunk of chunks) parts.push(chunk)
-    return { body: Buffer.concat(parts), broken: new AbortController().signal, isSent: () => true, end: () => {} }
+    return { body: Buffer.concat(parts), isSent: () => true, end: () => {} }
   }
   const controller = new AbortController()
   const body = Readable.from(chunks, { objectMode: false, highWaterMark: 2 * 65_536 })
   body.on('error', error => controller.abort(error))
   return { body, broken: controller.signal, isSent: () => body.readableEnded, end: () => void body.destroy() }
+}
+
+/** By which the request is to be over. */
+export function endOf(signal: AbortSignal, { broken }: Sending): AbortSignal {
+  return broken === undefined ? signal : AbortSignal.any([signal, broken])
 }
 
 async function* checked(

@@ -12,6 +12,7 @@ import { hasRequestId, judge, notProvider, protocolError, type Purpose, type See
 import type { Renewal } from './credentials.ts'
 import type { Dialect } from './dialect.ts'
 import type { Direct, SignedRequest } from './direct.ts'
+import { readBody } from './read-body.ts'
 
 export type Sdk = typeof import('@aws-sdk/client-s3')
 
@@ -24,7 +25,7 @@ export interface Target {
   /** Is told of every request. */
   readonly carried: Carried
   readonly credentials: Renewal
-  /** Reads past the SDK's middleware, where the client is one whose middleware is known. */
+  /** Past the SDK's middleware, where the client is one whose middleware is known. */
   readonly direct: Direct
   /** What is known of it at this moment. */
   dialect(): Dialect
@@ -67,7 +68,7 @@ export const over: Error = new Error('the call is over')
 
 export const mostErrorBytes = 65_536
 /** A page of a listing has a thousand keys of at most 1,024 bytes, each written with three. */
-const mostAnswerBytes = 16 * 2 ** 20
+export const mostAnswerBytes: number = 16 * 2 ** 20
 
 /**
  * Asks once, and says what came of it: what S3 answered, or why there is no answer. Rejects only with the reason of the signal, at once
@@ -241,25 +242,4 @@ function watch(
     },
     { name: 'holdfastAnswer', relation: 'after', toMiddleware: 'deserializerMiddleware' },
   )
-}
-
-/** Of an error's body what came is enough: the status decides. */
-export async function readBody(
-  body: unknown,
-  limit: number,
-): Promise<{ bytes: Buffer; isWhole: boolean; error?: unknown }> {
-  if (body instanceof Uint8Array)
-    return { bytes: Buffer.from(body.subarray(0, limit)), isWhole: body.byteLength <= limit }
-  const chunks: Uint8Array[] = []
-  let size = 0
-  try {
-    for await (const chunk of (body ?? []) as AsyncIterable<Uint8Array>) {
-      chunks.push(chunk)
-      size += chunk.byteLength
-      if (size > limit) return { bytes: Buffer.concat(chunks).subarray(0, limit), isWhole: false }
-    }
-  } catch (error) {
-    return { bytes: Buffer.concat(chunks), isWhole: false, error }
-  }
-  return { bytes: Buffer.concat(chunks), isWhole: true }
 }

@@ -1,5 +1,6 @@
 import type { DeleteResult } from '../../core/provider.ts'
 import { httpDate } from '../transport.ts'
+import { askDirect } from './ask-direct.ts'
 import { ask, type Target } from './call.ts'
 import { quoted } from './condition.ts'
 
@@ -13,10 +14,13 @@ export async function deleteObject(
   const { sdk, bucket, errors } = target
   const dialect = target.dialect()
   if (token !== undefined && !dialect.deleteIf) throw errors.unsupported('delete only a certain object', key)
-  const command = new sdk.DeleteObjectCommand({ Bucket: bucket, Key: key })
-  const condition: Record<string, string> = token === undefined ? {} : { 'if-match': quoted(token, dialect) }
+  const command = () => new sdk.DeleteObjectCommand({ Bucket: bucket, Key: key })
+  const headers: Record<string, string> = token === undefined ? {} : { 'if-match': quoted(token, dialect) }
   const speaks = ({ status }: { status: number }): boolean => status === 204
-  const answer = await ask(target, command, { call: 'delete', key, writes: true, headers: condition, speaks }, signal)
+  const asking = { call: 'delete', key, writes: true, headers, speaks } as const
+  const answer =
+    (await askDirect(target, { method: 'DELETE', key, headers }, asking, signal)) ??
+    (await ask(target, command(), asking, signal))
   if (answer.refused === undefined) return { serverTime: httpDate(answer.headers['date']) }
   const { status, code, error } = answer.refused
   if (status === 404 && code === 'NoSuchKey') return { serverTime: undefined }

@@ -4,7 +4,7 @@ import { HoldfastError } from '../../core/errors.ts'
 import { etagOfParts, layoutOf, type PartRun, pieces } from '../../core/layout.ts'
 import type { PutRequest, PutResult, RemoteObject } from '../../core/provider.ts'
 import { httpDate } from '../transport.ts'
-import { opened, send } from './body.ts'
+import { endOf, opened, send } from './body.ts'
 import { type Answer, ask, call, type Target } from './call.ts'
 import { notProvider, type Purpose, type Verdict } from './classify.ts'
 import { putCondition } from './condition.ts'
@@ -261,7 +261,7 @@ async function sendPart(
     const purpose = purposeOf(`part ${part.number}`, key)
     const headers = upload.hasCrc32c ? { 'x-amz-checksum-crc32c': hexToBase64(part.crc32c) } : undefined
     const asking = { ...purpose, speaks: spokeOfEtag, isSent: sending.isSent, ...(headers && { headers }) }
-    const answer = await ask(target, command, asking, AbortSignal.any([signal, sending.broken]))
+    const answer = await ask(target, command, asking, endOf(signal, sending))
     if (answer.refused?.code === 'NoSuchUpload') return undefined
     if (answer.refused !== undefined) throw answer.refused.error
     const etag = etagOf(answer.headers['etag'])

@@ -14,7 +14,7 @@ export interface S3Options {
   readonly name?: string
   /**
    * Your own client: its endpoint, credentials, agents and middleware are used, its retries and checksums are not. It is never changed. As long as it is as the SDK
-   * made it (no middleware, handler, signer or logger of your own), reads go past the SDK, by its credentials and agents.
+   * made it (no middleware, handler, signer or logger of your own), `transport` is as for one of ours.
    */
   readonly client?: S3Client
   /** The service, where it is not Amazon's or not only: gives endpoint and region their defaults, and spares some questions. */
@@ -37,6 +37,11 @@ export interface S3Options {
   readonly allowInsecure?: boolean
   /** Allows an endpoint at a link-local address, where clouds hand out credentials. Default false. */
   readonly allowLinkLocal?: boolean
+  /**
+   * `auto`: put, get, head and delete of whole objects go past the SDK's middleware, by its credentials and agents, wherever that is known to be the same on the wire. `sdk`: all
+   * requests go through the SDK. Default `auto`.
+   */
+  readonly transport?: 'auto' | 'sdk'
   /** With `client`: a word for the service behind it, where two clients with endpoints of their own have buckets of one name. */
   readonly service?: string
 }
@@ -56,6 +61,7 @@ const types = {
   multipartThreshold: 'number',
   allowInsecure: 'boolean',
   allowLinkLocal: 'boolean',
+  transport: 'string',
   service: 'string',
 } as const satisfies Record<keyof S3Options, OptionType>
 
@@ -68,6 +74,8 @@ const buildsClient = [
   'allowInsecure',
   'allowLinkLocal',
 ] as const
+
+const transports: readonly string[] = ['auto', 'sdk'] satisfies S3Options['transport'][]
 
 const mebibyte = 2 ** 20
 /** Of one request, https://docs.aws.amazon.com/AmazonS3/latest/userguide/qfacts.html. */
@@ -86,6 +94,9 @@ export function checkS3Options(options: S3Options): void {
       'unknown',
       `s3() knows no preset ${shown(options.preset)}${suggestion(options.preset, Object.keys(presets))}`,
     )
+  }
+  if (options.transport !== undefined && !transports.includes(options.transport)) {
+    throw invalid('transport', 'unknown', `transport is 'auto' or 'sdk', got ${shown(options.transport)}`)
   }
   for (const name of ['region', 'account', 'service'] as const) {
     const value = options[name]

@@ -3,8 +3,10 @@ import { unlessAborted } from '../../core/abort.ts'
 import { packedName } from '../../core/attributes.ts'
 import { hexToBase64 } from '../../core/digest.ts'
 import type { Proof, PutRequest, PutResult } from '../../core/provider.ts'
+import type { Source } from '../../core/source.ts'
 import { httpDate } from '../transport.ts'
-import { send } from './body.ts'
+import { askDirect } from './ask-direct.ts'
+import { endOf, send } from './body.ts'
 import { type Answer, ask, type Target } from './call.ts'
 import { protocolError, type Purpose } from './classify.ts'
 import { putCondition } from './condition.ts'
@@ -21,21 +23,26 @@ export async function putWhole(target: Target, request: PutRequest, signal: Abor
   const stretch = { source, start: 0, end: source.size, crc32c: source.crc32c, key }
   const sending = await unlessAborted(send(stretch, errors), signal)
   try {
-    const command = new sdk.PutObjectCommand({
-      Bucket: bucket,
-      Key: key,
-      Body: sending.body,
-      ContentLength: source.size,
-      ContentMD5: hexToBase64(source.md5),
-      ...attributes(request, dialect),
-    })
-    const asking = {
-      ...purposeOf(key),
-      headers: { ...headersOf(request.features), ...condition, ...digestHeader(source.crc32c, dialect) },
-      speaks: spokeOfEtag,
-      isSent: sending.isSent,
-    }
-    const answer = await ask(target, command, asking, AbortSignal.any([signal, sending.broken]))
+    const plain = attributes(request, dialect)
+    const command = () =>
+      new sdk.PutObjectCommand({
+        Bucket: bucket,
+        Key: key,
+        Body: sending.body,
+        ContentLength: source.size,
+        ContentMD5: hexToBase64(source.md5),
+        ...plain,
+      })
+    const headers = { ...headersOf(request.features), ...condition, ...digestHeader(source.crc32c, dialect) }
+    const asking = { ...purposeOf(key), headers, speaks: spokeOfEtag, isSent: sending.isSent }
+    const asked = {
+      method: 'PUT',
+      key,
+      headers: { ...headersOfBody(request.source), ...asHeaders(plain), ...headers },
+      body: sending.body,
+    } as const
+    const until = endOf(signal, sending)
+    const answer = (await askDirect(target, asked, asking, until)) ?? (await ask(target, command(), asking, until))
     if (answer.refused === undefined) return stored(target, answer, request)
     // S3 says so, and not 412, where the object that is to be replaced is not there at all.
     const isGone =
@@ -72,6 +79,29 @@ export function attributes(
     ContentLanguage: headers.contentLanguage,
     Metadata: stored,
   }
+}
+
+const headerNames = {
+  ContentType: 'content-type',
+  CacheControl: 'cache-control',
+  ContentDisposition: 'content-disposition',
+  ContentEncoding: 'content-encoding',
+  ContentLanguage: 'content-language',
+} as const
+
+/** What the SDK makes of them on the wire. */
+function asHeaders({ Metadata = {}, ...fields }: ReturnType<typeof attributes>): Record<string, string> {
+  const headers: Record<string, string> = {}
+  for (const field of Object.keys(headerNames) as (keyof typeof headerNames)[]) {
+    const value = fields[field]
+    if (value !== undefined) headers[headerNames[field]] = value
+  }
+  for (const name of Object.keys(Metadata)) headers[`x-amz-meta-${name}`] = Metadata[name] ?? ''
+  return headers
+}
+
+function headersOfBody({ size, md5 }: Source): Record<string, string> {
+  return { 'content-length': String(size), 'content-md5': hexToBase64(md5) }
 }
 
 /** A checksum that the service compares, where it is not known to stumble over it. */

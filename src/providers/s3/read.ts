@@ -1,4 +1,4 @@
-import type { Readable } from 'node:stream'
+import { Readable } from 'node:stream'
 import { unlessAborted } from '../../core/abort.ts'
 import type { HoldfastError } from '../../core/errors.ts'
 import type { ByteRange, GetRequest, RemoteBody, RemoteObject } from '../../core/provider.ts'
@@ -11,6 +11,10 @@ import { protocolError, type Purpose, type Seen, type Verdict } from './classify
 import { quoted } from './condition.ts'
 import type { Dialect } from './dialect.ts'
 import { describe, wholeNumber } from './object.ts'
+import { readBody } from './read-body.ts'
+
+/** A body of at most this many bytes is read in one go. */
+const smallBytes = 16_384
 
 export async function headObject(
   target: Target,
@@ -19,10 +23,12 @@ export async function headObject(
   signal: AbortSignal,
 ): Promise<RemoteObject | undefined> {
   const purpose: Purpose = { call: 'head', key, writes: false }
-  const asking = { ...purpose, headers: checksumMode(target.dialect()), speaks: spokeOfObject }
+  const headers = checksumMode(target.dialect())
+  const asking = { ...purpose, headers, speaks: spokeOfObject }
   const command = () => new target.sdk.HeadObjectCommand({ Bucket: target.bucket, Key: key })
   const answer =
-    (await askDirect(target, 'HEAD', key, asking, signal)) ?? (await ask(target, command(), asking, signal))
+    (await askDirect(target, { method: 'HEAD', key, headers }, asking, signal)) ??
+    (await ask(target, command(), asking, signal))
   if (answer.refused !== undefined) return await settle(target, bucket, key, answer.refused, signal)
   const object = describe(key, answer.headers, target.dialect())
   if (object === undefined) throw protocolError(target.errors, purpose, 'was answered without length, ETag or date')
@@ -39,13 +45,13 @@ export async function getObject(
   const dialect = target.dialect()
   if (token !== undefined && !dialect.readIf) throw errors.unsupported('read only a certain object', key)
   const purpose: Purpose = { call: 'get', key, writes: false }
-  const Range = range === undefined ? {} : { Range: rangeHeader(range) }
-  const command = () => new target.sdk.GetObjectCommand({ Bucket: target.bucket, Key: key, ...Range })
+  const Range = range === undefined ? undefined : rangeHeader(range)
+  const command = () => new target.sdk.GetObjectCommand({ Bucket: target.bucket, Key: key, ...(Range && { Range }) })
   const pin: Record<string, string> = token === undefined ? {} : { 'if-match': quoted(token, dialect) }
-  const asking = { ...purpose, headers: { ...checksumMode(dialect), ...pin }, streams: true, speaks: spokeOfObject }
-  const answer =
-    (await askDirect(target, 'GET', key, { ...asking, headers: { ...asking.headers, ...Range } }, signal)) ??
-    (await ask(target, command(), asking, signal))
+  const headers = { ...checksumMode(dialect), ...pin }
+  const asking = { ...purpose, headers, streams: true, speaks: spokeOfObject }
+  const asked = { method: 'GET', key, headers: { ...headers, ...(Range && { range: Range }) } } as const
+  const answer = (await askDirect(target, asked, asking, signal)) ?? (await ask(target, command(), asking, signal))
   if (answer.refused === undefined) return bodyOf(target, purpose, answer, key, range, signal)
   await settle(target, bucket, key, answer.refused, signal)
   return undefined
@@ -136,7 +142,26 @@ function bodyOf(
   return { object, start, end, body: exactly(end - start), close: async () => letGo() }
 
   /** Ends after exactly this many bytes, or throws. */
-  async function* exactly(bytes: number): AsyncGenerator<Uint8Array> {
+  function exactly(bytes: number): AsyncGenerator<Uint8Array> {
+    return bytes <= smallBytes && stream instanceof Readable ? atOnce(stream, bytes) : piecewise(bytes)
+  }
+
+  async function* atOnce(from: Readable, bytes: number): AsyncGenerator<Uint8Array> {
+    try {
+      signal.throwIfAborted()
+      // One more than it may be: that it is longer is found then.
+      const read = await unlessAborted(readBody(from, bytes + 1), signal)
+      const { byteLength } = read.bytes
+      if (byteLength > bytes) throw protocolError(errors, purpose, `sent more than the ${bytes} bytes announced`)
+      if (read.error !== undefined) throw broken(`broke after ${byteLength} bytes`, read.error)
+      if (byteLength < bytes) throw broken(`ended after ${byteLength} of ${bytes} bytes`)
+      if (bytes > 0) yield read.bytes
+    } finally {
+      letGo()
+    }
+  }
+
+  async function* piecewise(bytes: number): AsyncGenerator<Uint8Array> {
     const iterator = stream?.[Symbol.asyncIterator]?.() as AsyncIterator<Uint8Array> | undefined
     let left = bytes
     try {

@@ -32,9 +32,9 @@ export const ofProviders: readonly Mutant[] = [
   {
     name: 'S3: a page of errors is read without end',
     breaks: 'I31',
-    file: 'src/providers/s3/call.ts',
-    find: '      if (size > limit) return { bytes: Buffer.concat(chunks).subarray(0, limit), isWhole: false }\n',
-    becomes: '',
+    file: 'src/providers/s3/read-body.ts',
+    find: '      if (size <= limit) return\n',
+    becomes: '      if (size >= 0) return\n',
     test: 'test/providers/s3-errors.test.ts',
     only: 'an error without end is cut off',
   },
