@@ -9,7 +9,7 @@ import { inTurn, manyAtATime, medianOf } from './measure.ts'
 import { bodiesOf, type Puts, puts } from './paused.ts'
 
 /**
- * `node bench/grow.ts`: what a durable put costs over the size of its body, drawn into docs/performance.svg beside the two things that it is made of, the append and the file.
+ * `node --expose-gc bench/grow.ts`: what a durable put costs over the size of its body, drawn into docs/performance.svg beside the two things that it is made of, the append and the file.
  * Takes three minutes.
  */
 
