@@ -87,7 +87,7 @@ export async function openWith(options: HoldfastOptions, ports: Ports): Promise<
     const { journal } = opened
     try {
       const { maxStageBytes } = checked
-      const stage = openStage({ directory, random, clock, maxStageBytes, stagedBytes: () => stagedBytes(journal) })
+      const stage = openStage({ directory, random, clock, maxStageBytes, stagedBytes: journal.stagedBytes })
       await verifyAll(opened, stage)
       const warnings = [...directory.warnings]
       return await assemble(checked, ports, journal, stage, warnings)
@@ -99,10 +99,6 @@ export async function openWith(options: HoldfastOptions, ports: Ports): Promise<
     openHere.delete(checked.directory)
     throw error
   }
-}
-
-function stagedBytes(journal: Journal): number {
-  return journal.counts().groups.reduce((sum, { bytes }) => sum + bytes, 0)
 }
 
 /**

@@ -89,6 +89,7 @@ export function connect({ directory, clock, writer, looking, others }: Connectio
     openKeys: looking.openKeys,
     write: looking.write,
     counts: looking.counts,
+    stagedBytes: looking.stagedBytes,
     blocked: looking.blocked,
     failed: () => writer.dead(),
     providers: looking.providers,

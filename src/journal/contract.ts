@@ -32,6 +32,8 @@ export interface Journal extends SettleJournal {
   /** The write of this seq, if it is not finished. */
   write(seq: number): WriteRow | undefined
   counts(): Counts
+  /** Bytes of all bodies in `counts`: those on local disk that are not safe elsewhere yet. Asked for every put. */
+  stagedBytes(): number
   /** Blocked replicas by provider and reason. */
   blocked(): readonly BlockedGroup[]
   /** Why this journal takes nothing more until it was closed and opened again, if it does not. */

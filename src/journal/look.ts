@@ -116,6 +116,7 @@ export function look(database: Database) {
   const metaOf = sql<number>('SELECT value FROM meta WHERE name = ?').pluck()
   const abandonedEver = sql<number>('SELECT coalesce(max(id), 0) FROM abandoned').pluck()
   const groups = sql<CountGroup>('SELECT * FROM tally WHERE writes > 0')
+  const staged = sql<number>('SELECT coalesce(sum(bytes), 0) FROM tally').pluck()
   const oldestWaiting = sql<number>(
     "SELECT accepted_at FROM writes WHERE state = 'open' AND waiting != 0 ORDER BY seq LIMIT 1",
   ).pluck()
@@ -297,6 +298,7 @@ export function look(database: Database) {
     },
 
     heldBytes: (origin?: 'repair'): number => heldBytes.get(origin ?? null) ?? 0,
+    stagedBytes: (): number => staged.get() ?? 0,
 
     blocked: (): BlockedGroup[] => blockedGroups.all(),
     providers: (): readonly ProviderRow[] => providerRows(),

@@ -121,6 +121,7 @@ function seenIn(looking: Looking, { now, lastSeq, uploads }: World, choose: Chan
     views: keys.map(key => [looking.view(key), looking.isOpen(key), providers.map(id => looking.isOpenFor(key, id))]),
     openKeys: looking.openKeys(prefix, choose.of(['', ...keys]), limit),
     counts: looking.counts(),
+    stagedBytes: looking.stagedBytes(),
     blocked: looking.blocked(),
     providers: looking.providers(),
     lease: looking.leaseToken(),

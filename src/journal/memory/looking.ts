@@ -123,6 +123,7 @@ export function memoryLooking(tables: MemoryTables): Looking {
     },
 
     counts: () => countsOf(tables),
+    stagedBytes: () => countsOf(tables).groups.reduce((sum, { bytes }) => sum + bytes, 0),
     heldBytes: origin =>
       countsOf(tables)
         .groups.filter(group => isHeld(group) && group.origin === (origin ?? group.origin))
