@@ -86,6 +86,7 @@ function startWriter(options: JournalOptions): Writer {
   const workerData: WorkerOptions = { path: options.path, directory: options.directory, writer: options.writer }
   const worker = new Worker(new URL(`./worker.${extension}`, import.meta.url), { workerData, name: 'holdfast-journal' })
   const waiting = new Map<number, { resolve(value: unknown): void; reject(error: Error): void }>()
+  let outbox: Request[] = []
   let lastId = 0
   let dead: HoldfastError | undefined
   worker.unref()
@@ -98,6 +99,18 @@ function startWriter(options: JournalOptions): Writer {
     }
     if (waiting.size === 0) worker.unref()
   })
+  /** Those of one moment in one message: it costs more than what is in it. */
+  const send = () => {
+    const requests = outbox
+    outbox = []
+    try {
+      worker.postMessage(requests)
+    } catch (error) {
+      // No memory for the copy: nothing of it has left.
+      for (const { id } of requests) waiting.get(id)?.reject(error as Error)
+      for (const { id } of requests) waiting.delete(id)
+    }
+  }
   const die = (cause: unknown) => {
     dead ??= new HoldfastError(
       'CORRUPT',
@@ -119,9 +132,10 @@ function startWriter(options: JournalOptions): Writer {
       if (dead !== undefined) return Promise.reject(dead)
       return new Promise((resolve, reject) => {
         const request: Request = { id: ++lastId, op, args }
+        if (waiting.size === 0) worker.ref()
         waiting.set(request.id, { resolve, reject })
-        worker.ref()
-        worker.postMessage(request)
+        if (outbox.length === 0) queueMicrotask(send)
+        outbox.push(request)
       })
     },
     dead: () => dead,

@@ -43,10 +43,10 @@ let members: FileLock
 let replicator: FileLock | undefined
 let poisonedHere = false
 
-port.on('message', (first: Request) => {
-  const batch = [first]
+port.on('message', (first: readonly Request[]) => {
+  const batch = [...first]
   for (let more = receiveMessageOnPort(port); more !== undefined; more = receiveMessageOnPort(port))
-    batch.push(more.message as Request)
+    batch.push(...(more.message as readonly Request[]))
   const answers: Answer[] = []
   let changes: Request[] = []
   const settle = () => {
