@@ -21,6 +21,11 @@ export interface ReadBody {
   /** Bytes: what the body says, or what the caller announced. */
   readonly knownSize: number | undefined
   /**
+   * The same bytes at once, where they are in memory and at most this many: text is encoded, memory may be a view of what the caller keeps. Instead of
+   * `chunks`, in the turn in which the body was taken in hand.
+   */
+  readonly whole: (mostBytes: number) => Uint8Array | undefined
+  /**
    * The bytes, in chunks of at most 1 MiB. A chunk may be a view of what the caller or the producer keeps: it is to be used up, or
    * copied, before the next is asked for. To be iterated once. Leaving early (also while a chunk is waited for), an abort and any
    * error let go of the body at once: a Node stream is destroyed, a web stream cancelled, a generator returned.
@@ -50,7 +55,11 @@ export function readBody(body: unknown, options: ReadBodyOptions = {}): ReadBody
   if (expectedSize !== undefined && limit !== undefined && expectedSize > limit.bytes) {
     throw tooLarge(expectedSize, limit)
   }
-  return { knownSize: feed.size ?? expectedSize, chunks: chunksOf(feed, options) }
+  return {
+    knownSize: feed.size ?? expectedSize,
+    whole: mostBytes => ((feed.size ?? Number.POSITIVE_INFINITY) <= mostBytes ? feed.whole?.() : undefined),
+    chunks: chunksOf(feed, options),
+  }
 }
 
 /** CHECKSUM: what came is not what the caller announced. `field` is `size` or the name of a digest. */
@@ -68,6 +77,8 @@ function tooLarge(size: number, { bytes, provider }: NonNullable<ReadBodyOptions
 interface Feed {
   /** Bytes, where the body says so itself. */
   readonly size: number | undefined
+  /** All of it, where it is in memory. */
+  whole?(): Uint8Array
   start(): Reading
 }
 
@@ -220,7 +231,11 @@ function textFeed(text: string): Feed {
   if (!text.isWellFormed()) {
     throw invalid('body', 'unicode', `body has an unpaired surrogate at index ${text.search(/\p{Surrogate}/u)}`)
   }
-  return { size: Buffer.byteLength(text), start: () => iteratorReading(encoded(text)) }
+  return {
+    size: Buffer.byteLength(text),
+    whole: () => Buffer.from(text, 'utf8'),
+    start: () => iteratorReading(encoded(text)),
+  }
 }
 
 /** Encodes long texts bit by bit, never between the halves of a character. */
@@ -236,7 +251,11 @@ function* encoded(text: string): Generator<Uint8Array> {
 
 function memoryFeed(memory: ArrayBufferView | ArrayBufferLike): Feed {
   const size = bytesOf(memory, 'body', 'type').byteLength
-  return { size, start: () => iteratorReading(memoryPieces(memory, size)) }
+  return {
+    size,
+    whole: () => bytesOf(memory, 'body', 'type'),
+    start: () => iteratorReading(memoryPieces(memory, size)),
+  }
 }
 
 /** Looks at the memory anew for each piece: its buffer may have been handed elsewhere or made smaller since. */

@@ -1,4 +1,4 @@
-import { createHash } from 'node:crypto'
+import { createHash, hash } from 'node:crypto'
 import { crc32c as crc32cOf } from '@node-rs/crc32'
 
 /** CRC32C and MD5 in one pass over a body: what the three clouds can check between them. */
@@ -26,10 +26,9 @@ export function digester(): Digester {
   }
 }
 
+/** Of bytes that are all there: for small ones at half the price. */
 export function digestsOf(bytes: Uint8Array): Digests {
-  const both = digester()
-  both.update(bytes)
-  return both.finish()
+  return { crc32c: hex32(crc32cOf(bytes as Buffer)), md5: hash('md5', bytes) }
 }
 
 /** Running CRC32C of a stream: pass the last answer as `seed`. */

@@ -7,7 +7,7 @@ import type { Clock } from '../core/ports.ts'
 import type { Provider } from '../core/provider.ts'
 import { stampTime } from '../core/version.ts'
 import type { Accepted, Condition, Journal, NewWrite, Refusal } from '../journal/contract.ts'
-import { commitDraft, type Draft } from '../stage/drafts.ts'
+import { commitDraft, type Draft, smallBytes } from '../stage/drafts.ts'
 import type { Stage } from '../stage/stage.ts'
 import type { Doubt } from './doubt.ts'
 import { checkDelete } from './input/calls.ts'
@@ -48,7 +48,7 @@ export async function put(deps: WriteDeps, key: unknown, body: unknown, options:
   })
   const checkedKey = checkKey(key, providers)
   signal?.throwIfAborted()
-  const draft = await deps.stage.receive(incoming.chunks, {
+  const draft = await deps.stage.receive(incoming.whole(smallBytes) ?? incoming.chunks, {
     expected: { ...expected, size: incoming.knownSize },
     checksum,
     signal: underClose(deps, signal),

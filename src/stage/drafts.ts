@@ -5,12 +5,12 @@ import type { Budget, Reservation } from './budget.ts'
 import { corruptBody, diskFull, errno } from './failures.ts'
 import type { Paths } from './files.ts'
 import { shared } from './group.ts'
-import { type AskedChecksum, type Expected, type IntakeDigests, type IntakeFile, takeIn } from './intake.ts'
+import { type AskedChecksum, type Expected, copyIn, type IntakeDigests, type IntakeFile, takeIn } from './intake.ts'
 import type { Poison, Steps } from './poison.ts'
 import { fileSource } from './reading.ts'
 
 /** Bodies of at most this many bytes go into the journal's row: no file. */
-const smallBytes = 16_384
+export const smallBytes = 16_384
 /** From this size on, the free space of the disk is looked at before a body is read. */
 const askFreeFrom = 1_048_576
 
@@ -67,7 +67,7 @@ export async function commitDraft<T>(draft: Draft, commit: (body: PublishedBody)
 }
 
 export interface DraftMaker {
-  receive(chunks: AsyncIterable<Uint8Array>, options: ReceiveOptions): Promise<Draft>
+  receive(body: AsyncIterable<Uint8Array> | Uint8Array, options: ReceiveOptions): Promise<Draft>
   link(body: LinkedBody, signal: AbortSignal | undefined): Promise<Draft>
   /** Whether a name in `drafts` is one that this process is still working on. */
   isLive(file: string): boolean
@@ -101,14 +101,19 @@ export function draftMaker({ paths, disk, random, budget, poison, steps }: Draft
     refuse(await poison.look())
   })
 
-  async function receive(chunks: AsyncIterable<Uint8Array>, options: ReceiveOptions): Promise<Draft> {
+  async function receive(body: AsyncIterable<Uint8Array> | Uint8Array, options: ReceiveOptions): Promise<Draft> {
     const { expected = {}, signal } = options
     signal?.throwIfAborted()
     refuse(poison.here())
     const reservation = budget.reserve(expected.size)
     let draft: DraftFile | undefined
     try {
-      const intake = await takeIn(chunks, {
+      if (body instanceof Uint8Array) {
+        const { digests, bytes } = copyIn(body, expected, options.checksum)
+        reservation.settle(bytes.byteLength)
+        return rowDraft(bytes, digests, reservation)
+      }
+      const intake = await takeIn(body, {
         expected,
         checksum: options.checksum,
         smallBytes: options.smallBytes ?? smallBytes,

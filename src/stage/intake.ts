@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto'
 import { mismatch } from '../core/body.ts'
 import { type ChecksumAlgorithm, checksummer, type KeptChecksum } from '../core/checksum.ts'
-import { type Digests, digester, hexToBase64 } from '../core/digest.ts'
+import { type Digests, digester, digestsOf, hexToBase64 } from '../core/digest.ts'
 
 /**
  * Bytes of a write to disk. A put holds two of these at most: one being written, one being filled. Digests of a page are computed in the
@@ -96,13 +96,7 @@ export async function takeIn(chunks: AsyncIterable<Uint8Array>, options: IntakeO
     const last = page.subarray(0, filled)
     digests.update(last)
     const computed = digests.finish()
-    for (const name of ['crc32c', 'md5', 'sha256'] as const) {
-      const wanted = expected[name]
-      if (wanted !== undefined && wanted !== computed[name]) throw mismatch(name, wanted, computed[name] ?? 'none')
-    }
-    if (checksum?.value !== undefined && checksum.value !== computed.checksum?.value) {
-      throw mismatch('checksum', checksum.value, computed.checksum?.value ?? 'none')
-    }
+    compare(computed, expected, checksum)
     if (smallBytes < 0) file ??= await options.openFile()
     if (file === undefined) {
       return { size: received, digests: computed, bytes: filled === page.byteLength ? page : last.slice() }
@@ -136,6 +130,38 @@ export async function takeIn(chunks: AsyncIterable<Uint8Array>, options: IntakeO
     page = spare ?? newPage(pageBytes)
     spare = written
     filled = 0
+  }
+}
+
+/** Takes in a small body that is in memory already, in a copy of its own. Throws CHECKSUM as `takeIn` does. */
+export function copyIn(
+  body: Uint8Array,
+  expected: Expected,
+  checksum: AskedChecksum | undefined,
+): { readonly bytes: Uint8Array; readonly digests: IntakeDigests } {
+  const { size = body.byteLength, sha256 } = expected
+  if (body.byteLength !== size) throw mismatch('size', size, body.byteLength)
+  const bytes = new Uint8Array(body)
+  const withMore = sha256 !== undefined || checksum !== undefined
+  const digests = withMore ? allDigests(bytes, expected, checksum) : { ...digestsOf(bytes), sha256: undefined }
+  compare(digests, expected, checksum)
+  return { bytes, digests }
+}
+
+function allDigests(bytes: Uint8Array, { sha256 }: Expected, checksum: AskedChecksum | undefined): IntakeDigests {
+  const digests = intakeDigester(sha256 !== undefined, checksum?.algorithm)
+  digests.update(bytes)
+  return digests.finish()
+}
+
+/** CHECKSUM where a digest is not the one that was announced. */
+function compare(computed: IntakeDigests, expected: Expected, checksum: AskedChecksum | undefined): void {
+  for (const name of ['crc32c', 'md5', 'sha256'] as const) {
+    const wanted = expected[name]
+    if (wanted !== undefined && wanted !== computed[name]) throw mismatch(name, wanted, computed[name] ?? 'none')
+  }
+  if (checksum?.value !== undefined && checksum.value !== computed.checksum?.value) {
+    throw mismatch('checksum', checksum.value, computed.checksum?.value ?? 'none')
   }
 }
 

@@ -23,14 +23,14 @@ import { draftSweep, type Sweep } from './sweep.ts'
 export interface Stage {
   /**
    * Takes in a body, its digests computed on the way, and resolves when its bytes would survive a power cut. At most half a MiB of it is in
-   * memory; small bodies are only there.
+   * memory; small bodies are only there. Bytes are a body of at most `smallBytes` that is there as a whole: they are copied before anything else happens.
    *
    * Rejects with NO_SPACE before anything is read where the size is known and does not fit, or nothing fits any more; a body of unknown
    * size may meet it later. CHECKSUM, field `size`, at the first byte too many; field `md5`, `crc32c`, `sha256`, `checksum` at the end. The reason
    * of the signal, which is honoured until this resolves. UNAVAILABLE when too many files are open. What `chunks` throws is passed on.
    * Then nothing is left behind, and a body that was begun is let go of; one that was not begun is untouched.
    */
-  receive(chunks: AsyncIterable<Uint8Array>, options?: ReceiveOptions): Promise<Draft>
+  receive(body: AsyncIterable<Uint8Array> | Uint8Array, options?: ReceiveOptions): Promise<Draft>
   /**
    * A draft with the bytes of a body that is in `bodies`, for a copy: a second name of the same file, or a copy of it where the file
    * system makes no more links. Its size is checked; its digests are taken on the caller's word: `verifyBodies` first, where there is
@@ -109,7 +109,7 @@ export function openStage({ directory, random, clock, maxStageBytes, stagedBytes
   const cached = (file: string): string => join(paths.cache, checked(file))
 
   return {
-    receive: (chunks, options = {}) => drafts.receive(chunks, options),
+    receive: (body, options = {}) => drafts.receive(body, options),
     linkDraft: async (linked, signal) => drafts.link({ ...linked, file: checked(linked.file) }, signal),
     source(stored, size, digests) {
       switch (stored.in) {
