@@ -144,6 +144,17 @@ export const scenarios: readonly Scenario[] = [
     passMs: holdMs + 20_000,
   },
   {
+    name: 'fetching anew what was damaged on local disk',
+    async before(world) {
+      await world.app.put('damaged', large, marked)
+      await stored(world)
+      await world.lose(1, 'damaged')
+      await world.damage()
+    },
+    act: async () => {},
+    passMs: holdMs + 20_000,
+  },
+  {
     name: 'recover',
     opens: true,
     async before(world) {

@@ -1,5 +1,5 @@
 import { chmodSync, cpSync, existsSync } from 'node:fs'
-import { mkdtemp, readdir, rm, writeFile } from 'node:fs/promises'
+import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { basename, join } from 'node:path'
 import Database from 'better-sqlite3'
@@ -69,6 +69,8 @@ export class World implements AsyncDisposable {
   private directory = 'store'
   /** Whether the open store brings anything to a provider. */
   replicates = true
+  /** Bits of bodies on local disk were flipped. */
+  isDamaged = false
   private lives = 0
   /** How many calls each service had been asked for when the fault was armed. */
   private callsBefore: readonly number[] = []
@@ -168,6 +170,22 @@ export class World implements AsyncDisposable {
     this.directory = image
   }
 
+  /** A service no longer has it, and nobody asked for that. */
+  async lose(service: number, key: string): Promise<void> {
+    await this.services[service]?.delete(key, undefined, new AbortController().signal)
+  }
+
+  /** A bit of every body on local disk flips. */
+  async damage(): Promise<void> {
+    this.isDamaged = true
+    for (const file of await readdir(join(this.path, 'bodies'))) {
+      const path = join(this.path, 'bodies', file)
+      const bytes = await readFile(path)
+      bytes.writeUInt8(bytes.readUInt8(100) ^ 1, 100)
+      await writeFile(path, bytes)
+    }
+  }
+
   /** Leaves a file in `drafts`, as a process that was killed does. */
   async litter(): Promise<void> {
     await writeFile(join(this.path, 'drafts', 'ab'.repeat(16)), 'half a body', { mode: 0o600 })
@@ -196,7 +214,7 @@ export class World implements AsyncDisposable {
 
   /**
    * Until everything is everywhere, twice looked at. What was stamped or postponed by a clock that was a day off may take a day: nobody has to be there
-   * meanwhile. A body that could not be read once is taken for damaged, and tried again within the hour.
+   * meanwhile. A body that could not be read once is taken for damaged, and tried again within the hour; so is one that is, and that nobody could give anew.
    */
   async drain(): Promise<void> {
     const { port } = this.trap.fault
@@ -205,7 +223,7 @@ export class World implements AsyncDisposable {
       await drain(port === 'clock' ? 20 * 60_000 : undefined)
     } catch (error) {
       const reason = error instanceof HoldfastError ? error.reason : undefined
-      if (port === 'disk' && reason === 'LOCAL_CORRUPT') await this.clock.advance(3_700_000)
+      if ((port === 'disk' || this.isDamaged) && reason === 'LOCAL_CORRUPT') await this.clock.advance(3_700_000)
       else if (port === 'clock' && (reason === 'CLOCK' || !(error instanceof HoldfastError))) {
         await this.close()
         await this.clock.advance(25 * 3_600_000)

@@ -83,6 +83,15 @@ export const ofJournal: readonly Mutant[] = [
     test: 'test/journal/durable.test.ts',
   },
   {
+    name: 'the log of a journal goes on after a power cut',
+    breaks: 'I8',
+    file: 'src/journal/worker.ts',
+    find: '      if (!poisoned) despiteFullDisk(() => endLog(journalPath))\n',
+    becomes: '',
+    test: 'test/disk/log.test.ts',
+    only: 'is begun anew when it is opened after a power cut',
+  },
+  {
     name: 'what was being sent when its process died counts as never tried',
     breaks: 'I15',
     file: 'src/journal/ledger.ts',
