@@ -10,16 +10,18 @@ import { reactions } from './react.ts'
 import { paced, type Target } from './target.ts'
 import { upkeep } from './upkeep.ts'
 import { bell } from './wake.ts'
-import { work } from './work.ts'
+import { type Recorded, work } from './work.ts'
 
 /** Up to here the time that a call takes says something of the provider's health: 1 MiB. */
 const smallBytes = 1024 * 1024
 /** After so many fresh writes one of the backlog is sent, and one is looked at, however many fresh ones come. */
 const mostFreshInRow = 7
+/** So many may wait for the journal's disk at once, beside those that the provider has in hand. */
+const mostUnrecorded = 128
 /** While all slots are taken, nobody asks the journal what is due. */
 const longestFullMs = 1_000
 
-type Launch = (task: Task, at: Target) => Promise<void>
+type Launch = (task: Task, at: Target) => Promise<Recorded>
 
 /** Everything that goes to one provider. Lanes know nothing of each other: what happens to one provider delays no other. */
 export interface Lane {
@@ -149,7 +151,7 @@ export function openLane(deps: LaneDeps): Lane {
     start()
     if (breaker.state === 'up') bucket.begin()
     // Whatever is due waits for a slot, and whoever gives one back rings.
-    if (limiter.inUse >= limiter.limit) return changed.wait(longestFullMs, signal)
+    if (limiter.inUse >= limiter.limit || unrecorded() >= mostUnrecorded) return changed.wait(longestFullMs, signal)
     const now = clock.now()
     const next = lease.nextAt(id)
     const until = next === undefined ? Number.POSITIVE_INFINITY : Math.max(next - now, 0)
@@ -161,10 +163,15 @@ export function openLane(deps: LaneDeps): Lane {
     await changed.wait(patience, signal)
   }
 
+  /** The provider is done with them, the journal is not. */
+  function unrecorded(): number {
+    return Math.max(0, inFlight.size - limiter.inUse)
+  }
+
   function start(): void {
     const now = clock.now()
     const query = (limit: number, order: 'oldest' | 'fresh') => ({ provider: id, now, limit, order, except: keys })
-    if (breaker.retryInMs > 0 || limiter.free('backlog') <= 0) return
+    if (breaker.retryInMs > 0 || limiter.free('backlog') <= 0 || unrecorded() >= mostUnrecorded) return
     const launch = (
       lane: 'fresh' | 'backlog',
       most: number,
@@ -219,11 +226,18 @@ export function openLane(deps: LaneDeps): Lane {
     const { seq, key, size } = task.write
     const started = clock.monotonic()
     try {
-      await begin(task, { ...target, capabilities: provider.capabilities, provider: paced(provider, slot) })
+      const recorded = await begin(task, {
+        ...target,
+        capabilities: provider.capabilities,
+        provider: paced(provider, slot),
+      })
       // A large body takes its time: that it moves is the guard's business.
       ticket.succeeded(size > smallBytes ? 0 : clock.monotonic() - started)
+      // While the journal commits what came of it, the provider has somebody else's turn.
       slot.succeeded()
       refusals = 0
+      changed.ring()
+      await recorded.is
     } catch (error) {
       if (signal.aborted) {
         ticket.abandoned()

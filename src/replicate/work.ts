@@ -17,9 +17,14 @@ const quickRetries = 2
 /** What is done with a replica when it has its turn, and how what came of it is recorded. What goes wrong is thrown. */
 export interface Work {
   /** Brings the write to the provider. */
-  send(task: Task, at: Target): Promise<void>
+  send(task: Task, at: Target): Promise<Recorded>
   /** The second look. */
-  lookAt(task: Task, at: Target): Promise<void>
+  lookAt(task: Task, at: Target): Promise<Recorded>
+}
+
+/** What the provider is needed for is over. `is` settles when the journal has what came of it. In an object: a promise of a promise would be waited for. */
+export interface Recorded {
+  readonly is: Promise<void>
 }
 
 export interface WorkDeps extends LaneDeps {
@@ -33,7 +38,7 @@ export function work(deps: WorkDeps): Work {
   const { id } = deps.row
   return { send, lookAt }
 
-  async function send(task: Task, at: Target): Promise<void> {
+  async function send(task: Task, at: Target): Promise<Recorded> {
     const { write, replica } = task
     demandWhole(write)
     if (!replica.isConfirmed && clock.now() - write.acceptedAt > options.tooOldMs)
@@ -43,7 +48,7 @@ export function work(deps: WorkDeps): Work {
         retryable: false,
       })
     // Withdrawn at the last moment: whoever asked for it was told that it did not happen.
-    if (write.state === 'tentative' && !(await lease.sending(write.seq, id))) return
+    if (write.state === 'tentative' && !(await lease.sending(write.seq, id))) return done
     let saved = replica.upload
     const upload: UploadMemo = {
       get saved() {
@@ -83,30 +88,31 @@ export function work(deps: WorkDeps): Work {
       },
     )
     if (settled.is !== 'refused' || settled.outcome === 'unknown') attempts.arrived(task)
-    await settle(task, settled, at)
+    if (settled.is === 'stored') return { is: stored(task, settled, at) }
+    await settle(task, settled)
+    return done
   }
 
-  async function settle(task: Task, settled: Settled, at: Target): Promise<void> {
+  async function stored({ write }: Task, settled: Extract<Settled, { is: 'stored' }>, at: Target): Promise<void> {
+    const storedAt = clock.now()
+    const evidence = {
+      token: settled.token,
+      proof: settled.proof,
+      etag: settled.etag,
+      partSize: undefined,
+      storedAt,
+      // Whoever wants no hold is not to wait for clocks either.
+      lookAt: storedAt + options.holdMs + (options.holdMs === 0 ? 0 : leadOf(write, at, storedAt)),
+    }
+    attempts.stored(write.seq)
+    if (write.state === 'tentative') await lease.decide(write.seq, { kept: true, provider: id, evidence })
+    else await lease.stored(write.seq, id, evidence)
+    emit('stored', { key: write.key, version: write.version, provider: provider.name })
+  }
+
+  async function settle(task: Task, settled: Exclude<Settled, { is: 'stored' }>): Promise<void> {
     const { write } = task
-    const about = { key: write.key, version: write.version, provider: provider.name }
     switch (settled.is) {
-      case 'stored': {
-        const storedAt = clock.now()
-        const evidence = {
-          token: settled.token,
-          proof: settled.proof,
-          etag: settled.etag,
-          partSize: undefined,
-          storedAt,
-          // Whoever wants no hold is not to wait for clocks either.
-          lookAt: storedAt + options.holdMs + (options.holdMs === 0 ? 0 : leadOf(write, at, storedAt)),
-        }
-        attempts.stored(write.seq)
-        if (write.state === 'tentative') await lease.decide(write.seq, { kept: true, provider: id, evidence })
-        else await lease.stored(write.seq, id, evidence)
-        emit('stored', about)
-        return
-      }
       case 'refused':
         if (settled.seen !== undefined) await lease.overtaken(write.seq, settled.seen, id)
         await lease.decide(write.seq, {
@@ -154,7 +160,7 @@ export function work(deps: WorkDeps): Work {
     })
   }
 
-  async function lookAt(task: Task, at: Target): Promise<void> {
+  async function lookAt(task: Task, at: Target): Promise<Recorded> {
     const { write } = task
     const about = { key: write.key, version: write.version, provider: provider.name }
     demandWhole(write)
@@ -162,9 +168,7 @@ export function work(deps: WorkDeps): Work {
     switch (looked.is) {
       case 'verified':
         attempts.verified(write.seq)
-        await lease.verified(write.seq, id)
-        emit('verified', about)
-        return
+        return { is: lease.verified(write.seq, id).then(() => emit('verified', about)) }
       case 'lost':
         // A bucket that was emptied or replaced is not to be filled again by thousands of small repairs.
         await confirmIdentity(provider, deps.identity(), signal)
@@ -176,15 +180,17 @@ export function work(deps: WorkDeps): Work {
           })
         await lease.again(write.seq, id, looked.message)
         emit('lost', { ...about, message: looked.message })
-        return
+        return done
       case 'overtaken':
         await overtaken(task, looked.by, looked.foreign?.modifiedAt)
-        return
+        return done
       default:
-        looked satisfies never
+        return looked satisfies never
     }
   }
 }
+
+const done: Recorded = { is: Promise.resolve() }
 
 /** How far a delete is ahead of its provider's clock, ms: so much longer writes may come that are older than it. */
 function leadOf({ kind, version }: WriteRow, { skew }: Target, now: number): number {
