@@ -32,14 +32,9 @@ export interface Sending {
  * digest of all is known.
  */
 export async function send(stretch: Stretch, errors: ErrorMaker): Promise<Sending> {
-  const chunks = checked(stretch, errors)
-  if (stretch.end - stretch.start <= smallBytes) {
-    const parts: Uint8Array[] = []
-    for await (const chunk of chunks) parts.push(chunk)
-    return { body: Buffer.concat(parts), isSent: () => true, end: () => {} }
-  }
+  if (stretch.end - stretch.start <= smallBytes) return { body: await inMemory(stretch, errors), ...atOnce }
   const controller = new AbortController()
-  const body = Readable.from(chunks, { objectMode: false, highWaterMark: 2 * 65_536 })
+  const body = Readable.from(checked(stretch, errors), { objectMode: false, highWaterMark: 2 * 65_536 })
   body.on('error', error => controller.abort(error))
   return { body, broken: controller.signal, isSent: () => body.readableEnded, end: () => void body.destroy() }
 }
@@ -49,25 +44,55 @@ export function endOf(signal: AbortSignal, { broken }: Sending): AbortSignal {
   return broken === undefined ? signal : AbortSignal.any([signal, broken])
 }
 
-async function* checked(
-  { source, start, end, crc32c: announced, key }: Stretch,
-  errors: ErrorMaker,
-): AsyncGenerator<Uint8Array> {
-  const expected = end - start
+const atOnce: Pick<Sending, 'isSent' | 'end'> = { isSent: () => true, end() {} }
+
+/** Without a chain of generators, each of which would cost more than a small body's digest. */
+async function inMemory(stretch: Stretch, errors: ErrorMaker): Promise<Buffer> {
+  const { source, start, end, key } = stretch
+  const tally = tallyOf(stretch, errors)
+  const parts: Uint8Array[] = []
+  try {
+    for await (const chunk of source.open(start, end)) {
+      tally.add(chunk)
+      parts.push(chunk)
+    }
+  } catch (error) {
+    throw lost(error, key, errors)
+  }
+  tally.end()
+  return Buffer.concat(parts)
+}
+
+async function* checked(stretch: Stretch, errors: ErrorMaker): AsyncGenerator<Uint8Array> {
+  const { source, start, end, key } = stretch
+  const tally = tallyOf(stretch, errors)
   let held: Uint8Array | undefined
-  let size = 0
-  let crc = 0
   for await (const chunk of opened(source, start, end, key, errors)) {
-    size += chunk.byteLength
-    if (size > expected) throw errors.digest(key, `more than ${expected} bytes came`)
-    crc = crc32c(chunk, crc)
+    tally.add(chunk)
     if (chunk.byteLength === 0) continue
     if (held !== undefined) yield held
     held = chunk
   }
-  if (size !== expected) throw errors.digest(key, `${size} of ${expected} bytes came`)
-  if (hex32(crc) !== announced) throw errors.digest(key, `CRC32C ${hex32(crc)}, announced ${announced}`)
+  tally.end()
   if (held !== undefined) yield held
+}
+
+/** Throws as soon as the bytes are more than announced, and at the end where they are other ones. */
+function tallyOf({ start, end, crc32c: announced, key }: Stretch, errors: ErrorMaker) {
+  const expected = end - start
+  let size = 0
+  let crc = 0
+  return {
+    add(chunk: Uint8Array): void {
+      size += chunk.byteLength
+      if (size > expected) throw errors.digest(key, `more than ${expected} bytes came`)
+      crc = crc32c(chunk, crc)
+    },
+    end(): void {
+      if (size !== expected) throw errors.digest(key, `${size} of ${expected} bytes came`)
+      if (hex32(crc) !== announced) throw errors.digest(key, `CRC32C ${hex32(crc)}, announced ${announced}`)
+    },
+  }
 }
 
 /** A source that fails on its own account says so as a HoldfastError, or is taken to have lost the bytes. */
@@ -81,12 +106,16 @@ export async function* opened(
   try {
     yield* source.open(start, end)
   } catch (error) {
-    if (error instanceof HoldfastError) throw error
-    const words = error instanceof Error ? error.message : String(error)
-    throw errors.because('CORRUPT', 'LOCAL_CORRUPT', `the local bytes cannot be read: ${words}`, {
-      key,
-      outcome: 'rejected',
-      cause: error,
-    })
+    throw lost(error, key, errors)
   }
+}
+
+function lost(error: unknown, key: string, errors: ErrorMaker): HoldfastError {
+  if (error instanceof HoldfastError) return error
+  const words = error instanceof Error ? error.message : String(error)
+  return errors.because('CORRUPT', 'LOCAL_CORRUPT', `the local bytes cannot be read: ${words}`, {
+    key,
+    outcome: 'rejected',
+    cause: error,
+  })
 }

@@ -153,6 +153,7 @@ function hashOf(body: Body | undefined): string {
 
 /** As in https://docs.aws.amazon.com/AmazonS3/latest/API/sig-v4-header-based-auth.html, slashes left alone. */
 function encodedKey(key: string): string {
+  if (/^[\w.~/-]*$/.test(key)) return key
   return encodeURIComponent(key)
     .replaceAll('%2F', '/')
     .replace(/[!'()*]/g, character => `%${character.charCodeAt(0).toString(16).toUpperCase()}`)

@@ -69,10 +69,15 @@ export function wholeCrc32c(headers: Headers): string | undefined {
   return type === 'FULL_OBJECT' ? crc32cHex(headers['x-amz-checksum-crc32c']) : undefined
 }
 
+const checksumHeaders = checksumAlgorithms.map(algorithm => ({
+  algorithm,
+  header: `x-amz-checksum-${algorithm.toLowerCase()}`,
+}))
+
 /** S3 keeps one for each object; a COMPOSITE one ends with the number of parts. */
 function keptChecksum(headers: Headers): KeptChecksum | undefined {
-  for (const algorithm of checksumAlgorithms) {
-    const value = headers[`x-amz-checksum-${algorithm.toLowerCase()}`]
+  for (const { algorithm, header } of checksumHeaders) {
+    const value = headers[header]
     if (value !== undefined) return readChecksum(`${algorithm}:${value}`)
   }
   return undefined

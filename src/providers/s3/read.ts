@@ -121,8 +121,14 @@ function bodyOf(
   const stream = answer.output.Body as Partial<Readable> & Partial<ReadableStream<Uint8Array>>
   // Destroyed, it fails while nobody looks.
   stream?.on?.('error', () => {})
-  const letGo = (): void => {
+  let isOver = false
+  const done = (): void => {
+    isOver = true
     signal.removeEventListener('abort', letGo)
+  }
+  const letGo = (): void => {
+    if (isOver) return
+    done()
     stream?.destroy?.()
     // Of a handler that is built on fetch; one that is being read is left by its iterator.
     stream?.cancel?.().catch(() => {})
@@ -155,6 +161,7 @@ function bodyOf(
       if (byteLength > bytes) throw protocolError(errors, purpose, `sent more than the ${bytes} bytes announced`)
       if (read.error !== undefined) throw broken(`broke after ${byteLength} bytes`, read.error)
       if (byteLength < bytes) throw broken(`ended after ${byteLength} of ${bytes} bytes`)
+      done()
       if (bytes > 0) yield read.bytes
     } finally {
       letGo()

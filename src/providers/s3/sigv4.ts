@@ -71,5 +71,5 @@ export function sigV4(): (request: Unsigned, by: Signer, scope: Scope, at: Date)
 
 /** A value as it is signed: blanks at its edges and double ones within are nobody's. */
 function canonical(value: string): string {
-  return /^\s|\s\s|\s$|[\t\r\n]/.test(value) ? value.replace(/[\t\r\n ]+/g, ' ').trim() : value
+  return /\s/.test(value) ? value.replace(/[\t\r\n ]+/g, ' ').replace(/^ | $/g, '') : value
 }

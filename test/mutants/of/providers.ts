@@ -113,7 +113,7 @@ export const ofProviders: readonly Mutant[] = [
     name: 'S3: a source that changed becomes an object',
     breaks: 'I7, I24',
     file: 'src/providers/s3/body.ts',
-    find: '  if (hex32(crc) !== announced) throw errors.digest(key, `CRC32C ${hex32(crc)}, announced ${announced}`)\n',
+    find: '      if (hex32(crc) !== announced) throw errors.digest(key, `CRC32C ${hex32(crc)}, announced ${announced}`)\n',
     becomes: '',
     test: 'test/providers/s3-wire.test.ts',
     only: 'a source that is shorter, longer or other than it says',
