@@ -14,27 +14,36 @@ const kept = 64
 /** What is shorter may be a word like any other. */
 const leastLength = 12
 
+interface Noted {
+  readonly headers: Readonly<Record<string, unknown>>
+  readonly url: string
+  /** What is looked for on its account: made with the first error after it, for all errors after that. */
+  forms?: readonly string[]
+}
+
 export function carriedSecrets(): Carried {
-  const last: (readonly [headers: Readonly<Record<string, unknown>>, url: string])[] = []
+  const last: Noted[] = []
   /** What is looked for in a text, until the next request. */
   let forms: readonly string[] | undefined
-  const formsNow = (): readonly string[] => {
-    const secrets = new Set(last.flatMap(([headers, url]) => [...inHeaders(headers), ...inQuery(url)]))
-    const all = new Set([...secrets].filter(secret => secret.length >= leastLength).flatMap(formsOf))
-    // The longest first: one may be a part of another.
-    return [...all].sort((a, b) => b.length - a.length)
-  }
+  // The longest first: one may be a part of another.
+  const formsNow = (): readonly string[] =>
+    [...new Set(last.flatMap(noted => (noted.forms ??= formsIn(noted))))].sort((one, two) => two.length - one.length)
   return {
     note(headers, url) {
-      last.push([headers, url])
+      last.push({ headers, url })
       if (last.length > kept) last.shift()
       forms = undefined
     },
     without(text) {
       forms ??= formsNow()
-      return forms.reduce((shown, form) => shown.replaceAll(form, '[hidden]'), text)
+      return forms.reduce((shown, form) => (shown.includes(form) ? shown.replaceAll(form, '[hidden]') : shown), text)
     },
   }
+}
+
+function formsIn({ headers, url }: Noted): string[] {
+  const secrets = new Set([...inHeaders(headers), ...inQuery(url)])
+  return [...new Set([...secrets].filter(({ length }) => length >= leastLength).flatMap(formsOf))]
 }
 
 /** `AWS4-HMAC-SHA256 Credential=<id>/<scope>, SignedHeaders=…, Signature=<hex>`, `Bearer <token>`, `SharedKey <account>:<signature>`. */
