@@ -208,3 +208,47 @@ test('a service whose clock is another one is signed for by its time, also after
   await provider.put(putOf('a', 'hello'), signal)
   expect(signedAt()).toMatch(/^20271122T0300/)
 })
+
+test('an abort lets go of the connection wherever the answer is: before it, in a refusal, in a good one, in an object', async () => {
+  await using server = await startRecorder(byMethod(allGood))
+  const provider = await amazonAt(server.endpoint)
+  const begun: Answer[] = [
+    request => request.resume(),
+    request =>
+      void request.socket.write('HTTP/1.1 403 X\r\nx-amz-request-id: TX1\r\ncontent-length: 900\r\n\r\n<Error>'),
+    request =>
+      void request.socket.write('HTTP/1.1 200 X\r\nx-amz-request-id: TX1\r\netag: "e"\r\ncontent-length: 9\r\n\r\nabc'),
+  ]
+  for (const answer of begun) {
+    for (const call of [
+      (stop: AbortSignal) => provider.put(putOf('a', 'hello'), stop),
+      (stop: AbortSignal) => provider.delete('a', undefined, stop),
+    ]) {
+      server.answer = byMethod(allGood)
+      await provider.put(putOf('a', 'hello'), signal)
+      server.answer = answer
+      server.requests.length = 0
+      const stop = new AbortController()
+      const running = errorOf(call(stop.signal))
+      await vi.waitFor(() => expect(server.requests).toHaveLength(1))
+      await new Promise(resolve => setTimeout(resolve, 20))
+      const reason = new Error('enough')
+      stop.abort(reason)
+      expect(await running).toBe(reason)
+      expect(server.requests.map(isOfSdk)).toEqual([false])
+      await vi.waitFor(() => expect(server.open()).toBe(0))
+    }
+  }
+  server.answer = request =>
+    void request.socket.write(
+      `HTTP/1.1 200 X\r\n${Object.entries({ ...ofObject, 'content-length': '9' })
+        .map(([name, value]) => `${name}: ${value}\r\n`)
+        .join('')}\r\nabc`,
+    )
+  const stop = new AbortController()
+  const found = await provider.get({ key: 'a', range: undefined, token: undefined }, stop.signal)
+  const read = errorOf(Array.fromAsync(found?.body ?? []))
+  stop.abort(new Error('enough'))
+  expect(await read).toMatchObject({ message: 'enough' })
+  await vi.waitFor(() => expect(server.open()).toBe(0))
+})
