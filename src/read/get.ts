@@ -50,16 +50,49 @@ export async function get(
   const { value, stale } = hit
   if (value.is === 'past-the-end') throw pastTheEnd(key, value.size)
   const { info, pin, start, end, stretch } = value
-  const body = bodyOf({ deps, pin, start, end, signal }, stretch)
-  const bytes = (): Promise<Uint8Array> => collect(body, end - start)
+  const size = end - start
+  const open = (): ReadableStream<Uint8Array> => bodyOf({ deps, pin, start, end, signal }, stretch)
+  const { body, bytes } = stretch.isInMemory ? whenAsked(open, stretch, size, signal) : atOnce(open(), size)
   return {
     info,
     ...(range === undefined ? {} : { range: { start, end } }),
     from: stretch.from,
     stale,
-    body,
+    get body() {
+      return body()
+    },
     bytes,
     text: async () => new TextDecoder().decode(await bytes()),
+  }
+}
+
+interface Given {
+  readonly body: () => ReadableStream<Uint8Array>
+  readonly bytes: () => Promise<Uint8Array>
+}
+
+function atOnce(body: ReadableStream<Uint8Array>, size: number): Given {
+  return { body: () => body, bytes: () => collect(body, size) }
+}
+
+/** What is in memory, and was compared, becomes a stream only for whoever wants one: making it costs as much as all the rest of reading a small body. */
+function whenAsked(open: () => ReadableStream<Uint8Array>, stretch: Stretch, size: number, signal: AbortSignal): Given {
+  let stream: ReadableStream<Uint8Array> | undefined
+  let isRead = false
+  const body = (): ReadableStream<Uint8Array> => {
+    if (stream !== undefined) return stream
+    stream = open()
+    if (isRead) stream.cancel().catch(() => {})
+    return stream
+  }
+  return {
+    body,
+    async bytes() {
+      if (isRead || stream !== undefined) return collect(body(), size)
+      signal.throwIfAborted()
+      isRead = true
+      return (await stretch.next()).value ?? new Uint8Array()
+    },
   }
 }
 

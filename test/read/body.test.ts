@@ -427,6 +427,23 @@ test('text and bytes read the whole, once', async () => {
   expect(await (await w.get('umlaut'))?.text()).toBe('grün 🌱')
 })
 
+test('a small body is read once too, as bytes or as a stream, and not after the abort of its get', async () => {
+  const w = world()
+  await w.store(w.first, key, 1, 'small')
+  const found = await w.get(key)
+  expect(await found?.text()).toBe('small')
+  await expect(found?.bytes()).rejects.toThrow(TypeError)
+  expect(await found?.body.getReader().read()).toEqual({ done: true, value: undefined })
+  const streamed = await w.get(key)
+  expect((await readAll(w, streamed?.body)).bytes.toString()).toBe('small')
+  await expect(streamed?.bytes()).rejects.toThrow(TypeError)
+  const controller = new AbortController()
+  const aborted = await w.get(key, undefined, controller.signal)
+  const reason = new Error('enough')
+  controller.abort(reason)
+  await expect(aborted?.bytes()).rejects.toBe(reason)
+})
+
 test('empty bodies, bodies of one byte, and the sizes around what is read whole', async () => {
   const w = world()
   for (const length of [0, 1, 262_143, 262_144, 262_145, 65_536 * 5]) {
