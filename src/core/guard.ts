@@ -1,3 +1,4 @@
+import { after } from './after.ts'
 import { HoldfastError, type Outcome, shown } from './errors.ts'
 import type { Clock } from './ports.ts'
 import type { Source } from './source.ts'
@@ -14,6 +15,8 @@ export interface CallLimits {
   /** Longest time in all, ms. `Infinity` for none. */
   readonly deadlineMs: number
   readonly signal: AbortSignal | undefined
+  /** Its signal is the one that the work is given: for what the work opens, which is aborted by whoever has it from then on. */
+  readonly connection?: AbortController
   /** What the error says it was about. */
   readonly about: About
 }
@@ -40,9 +43,8 @@ export function withLimits<T>(
   work: (signal: AbortSignal, progress: () => void) => Promise<T>,
   discard: (late: T) => void = () => {},
 ): Promise<T> {
-  const { clock, idleMs, deadlineMs, signal, about } = limits
+  const { clock, idleMs, deadlineMs, signal, about, connection: inner = new AbortController() } = limits
   return new Promise((resolve, reject) => {
-    const inner = new AbortController()
     let isSettled = false
     const settle = (): void => {
       isSettled = true
@@ -216,50 +218,51 @@ export interface Watch {
 }
 
 const longestSleepMs = 2 ** 30
-/** Given as the reason where nobody looks at it: an exception of the platform's own costs more than all the rest of a watch. */
-const ended = Symbol('ended')
 
 /** Calls `expired` when `ms` have passed since the last touch, unless it rests; then it rests until the next touch. */
 export function watch(clock: Clock, ms: number, expired: () => void): Watch {
-  const stop = new AbortController()
   let due: number | undefined
-  let isAwake = false
+  let wakeUp: (() => void) | undefined
   let isForgiven = false
+  let isEnded = false
 
-  async function keep(): Promise<void> {
-    while (due !== undefined) {
-      const left = due - clock.monotonic()
-      if (left > 0) {
-        await clock.sleep(Math.min(longestSleepMs, Math.ceil(left)), stop.signal)
-        continue
-      }
-      if (left < 0 && !isForgiven) {
-        // The loop comes late, be it by a millisecond: bytes that arrived in the meantime are read after timers, so they get a turn.
-        isForgiven = true
-        due = clock.monotonic() + Math.min(ms, Math.max(1, -left))
-        continue
-      }
+  function sleep(left: number): void {
+    wakeUp = after(clock, Math.min(longestSleepMs, Math.ceil(left)), look)
+  }
+
+  function look(): void {
+    wakeUp = undefined
+    if (due === undefined) return
+    const left = due - clock.monotonic()
+    if (left > 0) {
+      sleep(left)
+    } else if (left < 0 && !isForgiven) {
+      // The loop comes late, be it by a millisecond: bytes that arrived in the meantime are read after timers, so they get a turn.
+      isForgiven = true
+      const more = Math.min(ms, Math.max(1, -left))
+      due = clock.monotonic() + more
+      sleep(more)
+    } else {
       due = undefined
       expired()
     }
-    isAwake = false
   }
 
   return {
     touch() {
-      if (stop.signal.aborted || ms === Number.POSITIVE_INFINITY) return
+      if (isEnded || ms === Number.POSITIVE_INFINITY) return
       isForgiven = false
       due = clock.monotonic() + ms
-      if (isAwake) return
-      isAwake = true
-      keep().catch(() => {})
+      if (wakeUp === undefined) sleep(ms)
     },
     rest() {
       due = undefined
     },
     end() {
+      isEnded = true
       due = undefined
-      stop.abort(ended)
+      wakeUp?.()
+      wakeUp = undefined
     },
   }
 }

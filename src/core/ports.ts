@@ -6,6 +6,8 @@ export interface Clock {
   monotonic(): number
   /** Does not keep the process alive. */
   sleep(ms: number, signal?: AbortSignal): Promise<void>
+  /** Calls back after so long, unless the answer is called before: a sleep without its promise and its signal. See `after`, which does without. */
+  after?(ms: number, call: () => void): () => void
   /** Keeps the process alive until the answer is called: somebody waits. Only the machine's own clock can. */
   stayAlive?(): () => void
   /** Resolves when what is happening at this moment, such as all answers that came together, has been dealt with. Only the machine's own clock has such moments. */

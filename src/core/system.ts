@@ -28,6 +28,10 @@ export const systemClock: Clock = {
       ).unref()
       signal?.addEventListener('abort', abort, { once: true })
     }),
+  after(ms, call) {
+    const timer = setTimeout(call, Math.min(ms, longestTimerMs)).unref()
+    return () => clearTimeout(timer)
+  },
   stayAlive() {
     const timer = setInterval(() => {}, longestTimerMs)
     return () => clearInterval(timer)
