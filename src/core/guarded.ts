@@ -2,7 +2,7 @@ import { HoldfastError, shown } from './errors.ts'
 import { featureRefusal } from './features.ts'
 import { type About, type CallLimits, guardedItems, guardedSource, timeout, withLimits } from './guard.ts'
 import type { Clock } from './ports.ts'
-import type { Provider, RemoteBody } from './provider.ts'
+import type { GetRequest, Provider, RemoteBody } from './provider.ts'
 
 /** How slowly a service may put uploaded parts together before it counts as silent. S3 says that it may take minutes. */
 const joinedBytesPerSecond = 32 * 2 ** 20
@@ -72,18 +72,13 @@ export function guardProvider(provider: Provider, limits: ProviderLimits): Provi
 
     head: (key, signal) => withLimits(call(signal, about('head', key)), inner => provider.head(key, inner)),
 
-    async get(request, signal) {
+    get(request, signal) {
       const connection = new AbortController()
-      const linked = AbortSignal.any([signal, connection.signal])
-      const opened = await withLimits(
-        call(signal, about('get', request.key)),
-        async inner => {
-          inner.addEventListener('abort', () => connection.abort(inner.reason), { once: true })
-          return await provider.get(request, linked)
-        },
+      return withLimits(
+        { ...call(signal, about('get', request.key)), connection },
+        () => openGuarded(provider, request, { clock, idleMs, minBytesPerSecond, signal, connection }),
         late => void late?.close().catch(() => {}),
       )
-      return opened && guardedBody(opened, { ...limits, provider: provider.name, signal, connection })
     },
 
     delete: (key, token, signal) =>
@@ -91,7 +86,7 @@ export function guardProvider(provider: Provider, limits: ProviderLimits): Provi
 
     list(request, signal) {
       const connection = new AbortController()
-      const items = provider.list(request, AbortSignal.any([signal, connection.signal]))
+      const items = provider.list(request, connection.signal)
       const leave = (reason: unknown): void => connection.abort(reason)
       return guardedItems(items, { clock, idleMs, signal, about: about('list'), leave })
     },
@@ -102,6 +97,19 @@ export function guardProvider(provider: Provider, limits: ProviderLimits): Provi
     abandon: (key, upload, signal) =>
       withLimits(call(signal, about('abandon', key)), inner => provider.abandon(key, upload, inner)),
   }
+}
+
+/**
+ * Asks a provider for a body, and guards that; how long its answer may take is the caller's to limit, who aborts the connection where it takes
+ * too long. Once it is there, the signal closes it.
+ */
+export async function openGuarded(
+  provider: Provider,
+  request: GetRequest,
+  limits: Omit<BodyLimits, 'provider'> & { readonly connection: AbortController },
+): Promise<RemoteBody | undefined> {
+  const opened = await provider.get(request, limits.connection.signal)
+  return opened && guardedBody(opened, { ...limits, provider: provider.name })
 }
 
 export interface BodyLimits {

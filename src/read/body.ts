@@ -2,6 +2,7 @@ import { Readable } from 'node:stream'
 import { HoldfastError, shown } from '../core/errors.ts'
 import { pause } from '../core/pause.ts'
 import { watch } from '../core/guard.ts'
+import { bodyInMemory } from './body-in-memory.ts'
 import { asError } from './enter.ts'
 import { isHeld } from './knowledge.ts'
 import { checkOf, corrupt, isPinned, type Pin, pinOfLocal, tokenFor } from './pin.ts'
@@ -39,9 +40,10 @@ export interface BodyPlan {
  */
 export function bodyOf(given: BodyPlan, first: Stretch): ReadableStream<Uint8Array> {
   const { deps, pin, start, end } = given
+  if (first.isInMemory) return bodyInMemory(first, end - start, given.signal)
   // Ends with the stream, also when it is cancelled while another place is being asked.
   const over = new AbortController()
-  const signal = AbortSignal.any([given.signal, over.signal])
+  const { signal } = over
   const plan = { ...given, signal }
   const check = start === 0 && end === pin.size ? checkOf(pin) : undefined
   let stretch: Stretch | undefined = first
@@ -55,14 +57,14 @@ export function bodyOf(given: BodyPlan, first: Stretch): ReadableStream<Uint8Arr
     stretch = undefined
   })
   const rest = (): void => {
-    if (stretch?.isInMemory === false) park.touch()
+    if (stretch !== undefined) park.touch()
   }
-  const stop = (): void => {
+  const stop = (reason: unknown = left): void => {
     park.end()
     given.signal.removeEventListener('abort', abort)
     stretch?.left()
     stretch = undefined
-    over.abort(left)
+    over.abort(reason)
   }
   const finish = (): void => {
     stretch?.finished()
@@ -71,7 +73,7 @@ export function bodyOf(given: BodyPlan, first: Stretch): ReadableStream<Uint8Arr
   }
   let control: ReadableStreamDefaultController<Uint8Array>
   const abort = (): void => {
-    stop()
+    stop(given.signal.reason)
     control.error(given.signal.reason)
   }
 
@@ -162,7 +164,7 @@ export function bodyOf(given: BodyPlan, first: Stretch): ReadableStream<Uint8Arr
     controller.close()
   }
 
-  return new ReadableStream<Uint8Array>({ start: begin, pull, cancel: stop }, { highWaterMark: 0 })
+  return new ReadableStream<Uint8Array>({ start: begin, pull, cancel: () => stop() }, { highWaterMark: 0 })
 }
 
 async function chunkOf(stretch: Stretch, left: number): Promise<Uint8Array> {

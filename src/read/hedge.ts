@@ -8,9 +8,9 @@ export type RemotePlace = Place & { readonly is: 'provider' }
 /** When a second provider is asked beside one that is slow, and how often that may be. One for all reads of a store. */
 export interface Hedges {
   /** How long this provider is waited for alone, ms: the 95th percentile of its own recent answers; between 20 ms and half of `firstByteMs`. */
-  delayMs(at: ReadProvider): number
+  delayMs(at: Pick<ReadProvider, 'id'>): number
   /** It answered after so long; or was not waited for any longer than this. */
-  took(at: ReadProvider, ms: number): void
+  took(at: Pick<ReadProvider, 'id'>, ms: number): void
   /** To be called once per read: it earns a tenth of a hedge. */
   earn(): void
   /** Whether there is one left; takes it. */
@@ -33,7 +33,7 @@ export function createHedges(firstByteMs: number): Hedges {
     delayMs({ id }) {
       const known = recent.get(id)
       if (known === undefined || known.times.length < enough) return firstByteMs / 4
-      known.delayMs ??= known.times.toSorted((a, b) => a - b)[Math.floor(known.times.length * 0.95)] ?? half
+      known.delayMs ??= percentile95(known.times) ?? half
       return Math.min(half, Math.max(leastDelayMs, known.delayMs))
     },
     took({ id }, ms) {
@@ -52,6 +52,19 @@ export function createHedges(firstByteMs: number): Hedges {
       return true
     },
   }
+}
+
+/** Of a few numbers, without sorting all: it is asked after each answer. */
+function percentile95(times: readonly number[]): number | undefined {
+  const rank = times.length - Math.floor(times.length * 0.95)
+  const largest: number[] = []
+  for (const time of times) {
+    if (largest.length === rank && time <= (largest[0] as number)) continue
+    if (largest.length === rank) largest.shift()
+    const at = largest.findIndex(other => other > time)
+    largest.splice(at < 0 ? largest.length : at, 0, time)
+  }
+  return largest[0]
 }
 
 /** Whoever may be asked beside a provider that is slow: the next one, if it is up, has the newest write, and may be believed. */
@@ -77,7 +90,7 @@ export interface Asking<A> {
 /** Not a HoldfastError: who is left because another was faster is not to blame. Made once: it is the reason of many. */
 const unwanted = new DOMException('another provider was faster', 'AbortError')
 
-/** `drop` lets go of an answer that nobody wants. */
+/** `drop` lets go of an answer that nobody wants. `signal` aborts the asking; of an answer that came whoever serves it takes care. */
 export function asking<A>(
   { clock, at, hedges }: { readonly clock: Clock; readonly at: ReadProvider; readonly hedges: Hedges },
   signal: AbortSignal,
@@ -97,9 +110,16 @@ export function asking<A>(
     if ('answer' in outcome) hedges.took(at, clock.monotonic() - began)
     return outcome
   }
-  const outcome = ask(AbortSignal.any([signal, own.signal])).then(
-    answer => end({ answer }),
-    (error: unknown) => end({ error }),
+  const abort = (): void => own.abort(signal.reason)
+  if (signal.aborted) abort()
+  else signal.addEventListener('abort', abort, { once: true })
+  const settled = (how: Outcome<A>): Outcome<A> => {
+    signal.removeEventListener('abort', abort)
+    return end(how)
+  }
+  const outcome = ask(own.signal).then(
+    answer => settled({ answer }),
+    (error: unknown) => settled({ error }),
   )
   return {
     outcome,

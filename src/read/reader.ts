@@ -1,20 +1,28 @@
-import { guardProvider } from '../core/guarded.ts'
+import { guardProvider, openGuarded } from '../core/guarded.ts'
 import type { KeyView } from '../journal/contract.ts'
 import { get } from './get.ts'
 import { head } from './head.ts'
 import { createHedges } from './hedge.ts'
 import { list } from './list.ts'
-import type { ReadDeps, Reader } from './types.ts'
+import type { ReadDeps, Reader, ReadProvider } from './types.ts'
 
 /** A body that comes more slowly is fetched elsewhere. */
 const minBytesPerSecond = 8192
 /** How often a read begins anew because the newest write of the key changed under it. */
 const mostTries = 3
 
-export function createReader(given: ReadDeps): Reader {
+type Given = Omit<ReadDeps, 'providers'> & { readonly providers: readonly Omit<ReadProvider, 'open'>[] }
+
+export function createReader(given: Given): Reader {
   const { clock, options } = given
   const limits = { clock, idleMs: options.idleMs, deadlineMs: Number.POSITIVE_INFINITY, minBytesPerSecond }
-  const providers = given.providers.map(each => ({ ...each, provider: guardProvider(each.provider, limits) }))
+  const providers = given.providers.map(
+    (each): ReadProvider => ({
+      ...each,
+      provider: guardProvider(each.provider, limits),
+      open: (request, connection, signal) => openGuarded(each.provider, request, { ...limits, connection, signal }),
+    }),
+  )
   const deps = { ...given, providers, hedges: options.hedge ? createHedges(options.firstByteMs) : undefined }
   return {
     get: (key, range, signal = noSignal()) => steadily(deps, key, signal, view => get(deps, key, view, range, signal)),

@@ -11,7 +11,7 @@ import type { ReadDeps, ReadProvider } from './types.ts'
 
 /** What is wanted of a key: its body, or only what is said of it. Rejections are HoldfastErrors, or the reason of the signal. */
 export interface Question<T> {
-  /** `undefined`: it proved that there is none. The signal is that of the value too, as long as it is used. */
+  /** `undefined`: it proved that there is none. The signal aborts the asking; of the value that came whoever has it lets go. */
   remote(at: ReadProvider, patienceMs: number, signal: AbortSignal): Promise<Answer<T> | undefined>
   local(held: WriteRow | CachedBody): Promise<T>
   /** The answer is not used: lets go of its connection. */

@@ -12,7 +12,7 @@ import type { ReadDeps, ReadProvider } from './types.ts'
 export interface Stretch {
   /** 'local', or the provider's name. */
   readonly from: string
-  /** Holds no connection and no file. */
+  /** All of it is one chunk, which is here already and was compared with its digest: it holds no connection and no file. */
   readonly isInMemory: boolean
   next(): Promise<IteratorResult<Uint8Array, undefined>>
   /** All bytes that were wanted came. */
@@ -46,27 +46,27 @@ export interface OpenRequest {
  * (it is not waited for any longer), or at once when its breaker is open. The breaker hears of it at the end of the body.
  */
 export async function openRemote(deps: ReadDeps, at: ReadProvider, request: OpenRequest): Promise<Opened | undefined> {
-  const { clock } = deps
+  const { clock, options } = deps
   const { key, range, token, patienceMs, signal } = request
   const { provider } = at
+  // Lives as long as the body, which is longer than this limit.
+  const connection = new AbortController()
   const ticket = enter(deps, at, 'read')
   const asked = clock.monotonic()
   try {
     const opened = await withLimits(
       {
         clock,
-        idleMs: Number.POSITIVE_INFINITY,
+        idleMs: options.idleMs,
         deadlineMs: patienceMs,
         signal,
+        connection,
         about: { what: 'the first byte', provider: provider.name, key },
       },
-      async inner => {
-        // The signal of a get is the signal of its body, which lives longer than this limit.
-        const connection = new AbortController()
-        const abort = (): void => connection.abort(inner.reason)
-        inner.addEventListener('abort', abort, { once: true })
-        const body = await provider.get({ key, range, token }, AbortSignal.any([signal, connection.signal]))
+      async (_, progress) => {
+        const body = await at.open({ key, range, token }, connection, signal)
         if (body === undefined) return undefined
+        progress()
         return await firstChunk(body, range, provider.name)
       },
       late => late?.close(),
@@ -88,8 +88,8 @@ export async function openRemote(deps: ReadDeps, at: ReadProvider, request: Open
 
 interface Begun {
   readonly body: RemoteBody
-  readonly items: AsyncIterator<Uint8Array>
-  readonly first: IteratorResult<Uint8Array> | undefined
+  readonly items: AsyncIterator<Uint8Array, undefined>
+  readonly first: IteratorResult<Uint8Array, undefined> | undefined
   close(): void
 }
 
@@ -109,7 +109,7 @@ async function firstChunk(body: RemoteBody, range: ByteRange | undefined, provid
       },
     )
   }
-  const items = body.body[Symbol.asyncIterator]()
+  const items = body.body[Symbol.asyncIterator]() as AsyncIterator<Uint8Array, undefined>
   return { body, items, first: start === end ? undefined : await items.next(), close }
 }
 
@@ -118,10 +118,11 @@ function remoteStretch(from: string, { items, first, close }: Begun, ticket: Tic
   return {
     from,
     isInMemory: false,
-    async next() {
-      const step = ahead ?? (await items.next())
+    next() {
+      const step = ahead
+      if (step === undefined) return items.next()
       ahead = undefined
-      return step.done === true ? { done: true, value: undefined } : step
+      return Promise.resolve(step)
     },
     finished() {
       ticket.succeeded(latencyMs)

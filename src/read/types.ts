@@ -3,7 +3,7 @@ import type { KeptChecksum } from '../core/checksum.ts'
 import type { HoldfastError } from '../core/errors.ts'
 import type { S3Features } from '../core/features.ts'
 import type { Clock, Random } from '../core/ports.ts'
-import type { ByteRange, ListRequest, Provider } from '../core/provider.ts'
+import type { ByteRange, GetRequest, ListRequest, Provider, RemoteBody } from '../core/provider.ts'
 import type { Source } from '../core/source.ts'
 import type { Version } from '../core/version.ts'
 import type { CachedBody, Journal, WriteRow } from '../journal/contract.ts'
@@ -120,6 +120,12 @@ export interface ReadProvider {
   /** In the journal. */
   readonly id: number
   readonly provider: Provider
+  /** Its `get`; for how long to wait for the answer is the caller's to limit, by aborting the connection. Of a body that came the signal closes it. */
+  readonly open: (
+    request: GetRequest,
+    connection: AbortController,
+    signal: AbortSignal,
+  ) => Promise<RemoteBody | undefined>
   readonly breakers: Pick<Breakers, 'read' | 'list'>
   /**
    * `undefined`: it is believed. Else it was away for longer than delete markers live: it is asked last, nothing is repaired from it, and what it has

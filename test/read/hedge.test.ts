@@ -98,7 +98,7 @@ test('how long one is waited for is learned from its own answers: 20 ms at least
   expect((await timed(lazy, () => lazy.head(key))).ms).toBe(300)
 
   const hedges = createHedges(2000)
-  const at = w.providers[0] as ReadProvider
+  const at = w.providers[0] as Pick<ReadProvider, 'id'>
   for (let i = 0; i < 15; i++) hedges.took(at, 1)
   expect(hedges.delayMs(at)).toBe(500)
   for (let i = 0; i < 100; i++) hedges.took(at, i % 50 === 0 ? 1900 : 100)
