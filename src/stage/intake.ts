@@ -104,10 +104,12 @@ export async function takeIn(chunks: AsyncIterable<Uint8Array>, options: IntakeO
     await writing
     writing = file.write(last, position)
     await writing
+    putBack(page, spare)
     return { size: received, digests: computed, bytes: undefined }
   } catch (error) {
     body.stop()
     await writing.catch(() => {})
+    putBack(page, spare)
     throw error
   }
 
@@ -165,9 +167,19 @@ function compare(computed: IntakeDigests, expected: Expected, checksum: AskedChe
   }
 }
 
-/** Not from Node's pool, so that nobody else's bytes are in the memory that goes on from here. */
+/** Not from Node's pool, so that nobody else's bytes are in the memory that goes on from here. Those of full length never leave this file, and are used again. */
 function newPage(bytes: number): Uint8Array {
+  if (bytes === pageBytes) return idlePages.pop() ?? Buffer.allocUnsafeSlow(pageBytes)
   return bytes > 65_536 ? Buffer.allocUnsafeSlow(bytes) : new Uint8Array(bytes)
+}
+
+/** Getting as much memory from the system, and giving it back, costs more than filling it. */
+const idlePages: Uint8Array[] = []
+const mostIdlePages = 32
+
+/** For pages that nobody writes from any more. */
+function putBack(...pages: readonly (Uint8Array | undefined)[]): void {
+  for (const page of pages) if (page?.byteLength === pageBytes && idlePages.length < mostIdlePages) idlePages.push(page)
 }
 
 function intakeDigester(
