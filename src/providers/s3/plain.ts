@@ -18,7 +18,7 @@ interface Stack {
 
 type Placed = Readonly<Partial<Record<'name' | 'step' | 'priority' | 'relation' | 'toMiddleware', string>>>
 
-/** What decides how a client reads, as it was when it was looked at. */
+/** What decides what a client sends, as it was when it was looked at. */
 type Parts = readonly unknown[]
 
 /** A client as the SDK makes it, for comparison. One for each SDK. */
@@ -26,7 +26,7 @@ const fresh = new WeakMap<Sdk, S3Client>()
 
 /**
  * Tells, at any moment, whether a client that a user brought is as the SDK made it: no middleware added, taken away or replaced, nothing around `send`, the
- * SDK's own request handler, signer and silent logger. To be asked before each read: what is still as it was costs a few comparisons. `changed` is called
+ * SDK's own request handler, signer and silent logger. To be asked before each request: what is still as it was costs a few comparisons. `changed` is called
  * when it is asked first, and whenever something is not as it was.
  */
 export function plainWatch(sdk: Sdk, client: S3Client, changed: () => void): () => boolean {
@@ -45,9 +45,21 @@ export function plainWatch(sdk: Sdk, client: S3Client, changed: () => void): () 
 function partsOf(client: S3Client): Parts {
   const { config, send } = client
   const { requestHandler, signer, logger, endpoint, endpointProvider, region, forcePathStyle } = config
-  const handle: unknown = requestHandler.handle
-  const steps = stepsOf(client).map(({ middleware }) => middleware)
-  return [send, requestHandler, handle, signer, logger, endpoint, endpointProvider, region, forcePathStyle, ...steps]
+  const { handle } = requestHandler
+  const parts: unknown[] = [
+    send,
+    requestHandler,
+    handle,
+    signer,
+    logger,
+    endpoint,
+    endpointProvider,
+    region,
+    forcePathStyle,
+  ]
+  const note = (middleware: unknown): void => void parts.push(middleware)
+  stackOf(client).applyToStack({ add: note, addRelativeTo: note })
+  return parts
 }
 
 /** Middleware is made anew for each client: what is compared is its names, places and text. */
