@@ -98,6 +98,9 @@ function polled(looking: ReturnType<typeof look>, clock: Clock): (tell: () => vo
   }
 }
 
+/** With more in one message the two threads would take turns, one waiting for the other: measured, a fifth fewer puts per second than with 16. */
+const mostTogether = 16
+
 /** The worker thread keeps the process alive only while somebody waits for an answer. */
 function startWriter(options: JournalOptions): Writer {
   const extension = import.meta.url.endsWith('.ts') ? 'ts' : 'js'
@@ -119,6 +122,7 @@ function startWriter(options: JournalOptions): Writer {
   })
   /** Those of one moment in one message: it costs more than what is in it. */
   const send = () => {
+    if (outbox.length === 0) return
     const requests = outbox
     outbox = []
     try {
@@ -154,6 +158,7 @@ function startWriter(options: JournalOptions): Writer {
         waiting.set(request.id, { resolve, reject })
         if (outbox.length === 0) queueMicrotask(send)
         outbox.push(request)
+        if (outbox.length === mostTogether) send()
       })
     },
     dead: () => dead,
