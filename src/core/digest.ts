@@ -50,9 +50,9 @@ export function base64ToHex(base64: string): string {
 
 /** First 8 bytes of the SHA-256 of the key: ties a `holdfast` entry to the key that it was written under. */
 export function keyHash(key: string): string {
-  return createHash('sha256').update(key, 'utf8').digest('hex').slice(0, 16)
+  return sha256Hex(key).slice(0, 16)
 }
 
 export function sha256Hex(text: string): string {
-  return createHash('sha256').update(text, 'utf8').digest('hex')
+  return hash('sha256', text)
 }
