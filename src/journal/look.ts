@@ -257,8 +257,23 @@ export function look(database: Database) {
     }
   }
 
+  const begin = sql('BEGIN')
+  const end = sql('COMMIT')
+  /**
+   * Its statements in one transaction, and so of one moment: between two of them a write could end, and look like one that was given up everywhere. It costs
+   * less too: SQLite locks once for all of them.
+   */
+  const atOnce = <Of, Found>(of: Of, find: (of: Of) => Found): Found => {
+    begin.run()
+    try {
+      return find(of)
+    } finally {
+      if (database.inTransaction) end.run()
+    }
+  }
+
   return {
-    view: (key: string): KeyView => view(key),
+    view: (key: string): KeyView => atOnce(key, view),
 
     openKeys(prefix: string, after: string, limit: number): OpenKey[] {
       return openFrom
@@ -284,7 +299,7 @@ export function look(database: Database) {
     uploadedParts: (id: string): UploadedPart[] => partsOfUpload.all(id).map(asUploadedPart),
     uploads: (prefix: string): UploadRow[] => openUploads.all(prefix, endOf(prefix)).map(asUpload),
 
-    write: (seq: number): WriteRow | undefined => fullMaybe(writeOf.get(seq)),
+    write: (seq: number): WriteRow | undefined => atOnce(seq, of => fullMaybe(writeOf.get(of))),
 
     counts(): Counts {
       return {

@@ -1,6 +1,5 @@
 import { join } from 'node:path'
 import { Worker } from 'node:worker_threads'
-import type { Database } from 'better-sqlite3'
 import { HoldfastError } from '../core/errors.ts'
 import type { Clock } from '../core/ports.ts'
 import { connect, type Writer } from './connect.ts'
@@ -32,10 +31,7 @@ export async function openJournal(options: JournalOptions): Promise<OpenedJourna
       directory,
       clock,
       writer,
-      looking: inOurWords(
-        { ...looking, ...lookSettled(database), view: atOnce(database, looking.view), close: () => database.close() },
-        options.path,
-      ),
+      looking: inOurWords({ ...looking, ...lookSettled(database), close: () => database.close() }, options.path),
       others: polled(looking, clock),
     })
     return {
@@ -47,20 +43,6 @@ export async function openJournal(options: JournalOptions): Promise<OpenedJourna
   } catch (error) {
     await writer.end()
     throw asJournalError(error, options.path)
-  }
-}
-
-/** Its statements in one transaction: SQLite locks once for all of them, which costs more than what they find. */
-function atOnce<T>(database: Database, look: (key: string) => T): (key: string) => T {
-  const begin = database.prepare('BEGIN')
-  const end = database.prepare('COMMIT')
-  return key => {
-    begin.run()
-    try {
-      return look(key)
-    } finally {
-      if (database.inTransaction) end.run()
-    }
   }
 }
 
