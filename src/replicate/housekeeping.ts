@@ -27,6 +27,8 @@ export interface HousekeepingDeps {
   readonly tombstoneMs: number
   /** Uploads in parts that nobody added to for so long are dropped. */
   readonly uploadIdleMs: number
+  /** Since this process opened the directory: that the clock was set makes no upload old. */
+  readonly steadyNow: () => number
   readonly isBusy: (seq: number) => boolean
   /** Drops what unfinished uploads of a write left at the providers, in the background: no provider keeps local disk from being freed. */
   readonly abandonUploads: (write: WriteRow) => void
@@ -49,7 +51,6 @@ export function housekeeping(deps: HousekeepingDeps): Housekeeping {
   let collectedAt = Number.NEGATIVE_INFINITY
   let hastenedAt = Number.NEGATIVE_INFINITY
   let trimmedAt = Number.NEGATIVE_INFINITY
-  let wallAtZero = Number.POSITIVE_INFINITY
 
   async function release(): Promise<boolean> {
     const verified = lease.releasable(batch)
@@ -107,12 +108,6 @@ export function housekeeping(deps: HousekeepingDeps): Housekeeping {
     for (const file of dropped) if (isFileId(file)) await stage.evict(file)
   }
 
-  /** The wall clock, as far as it did not jump ahead while somebody looked: that the clock was set makes no upload old. */
-  function steadyNow(): number {
-    wallAtZero = Math.min(wallAtZero, clock.now() - clock.monotonic())
-    return wallAtZero + clock.monotonic()
-  }
-
   /** A stage that fills up shortens the hold; repairs that fill their share of it shorten their own. */
   async function hasten(): Promise<void> {
     if (clock.monotonic() - hastenedAt <= hastenEveryMs) return
@@ -128,7 +123,7 @@ export function housekeeping(deps: HousekeepingDeps): Housekeeping {
   }
 
   async function dropIdleUploads(): Promise<void> {
-    const idleSince = Math.floor(steadyNow()) - deps.uploadIdleMs
+    const idleSince = Math.floor(deps.steadyNow()) - deps.uploadIdleMs
     while ((await lease.dropUploads(idleSince)).length > 0);
   }
 

@@ -4,6 +4,7 @@ import { guardProvider } from '../core/guarded.ts'
 import { createLimiter } from '../core/limiter.ts'
 import type { Clock, Random } from '../core/ports.ts'
 import type { Provider } from '../core/provider.ts'
+import { steadyWall } from '../core/steady.ts'
 import type { Source } from '../core/source.ts'
 import type { Version } from '../core/version.ts'
 import type { Journal, Lease, ProviderRow, WriteRow } from '../journal/contract.ts'
@@ -60,7 +61,7 @@ export interface Replicator {
 /** Starts at once, in the background: waits for no provider, and for no other process. */
 export function startReplicator(deps: ReplicatorDeps): Replicator {
   const stopping = new AbortController()
-  const running = keepLease(deps, stopping.signal)
+  const running = keepLease({ ...deps, steadyNow: steadyWall(deps.clock) }, stopping.signal)
   return {
     async stop() {
       stopping.abort(new Error('the store is closed'))
@@ -69,7 +70,11 @@ export function startReplicator(deps: ReplicatorDeps): Replicator {
   }
 }
 
-async function keepLease(deps: ReplicatorDeps, signal: AbortSignal): Promise<void> {
+interface ReignDeps extends ReplicatorDeps {
+  readonly steadyNow: () => number
+}
+
+async function keepLease(deps: ReignDeps, signal: AbortSignal): Promise<void> {
   while (!signal.aborted) {
     const lease = await deps.journal.lease().catch((error: unknown) => {
       // That the directory is poisoned is said by whoever poisoned it, and by its mark.
@@ -88,7 +93,7 @@ async function keepLease(deps: ReplicatorDeps, signal: AbortSignal): Promise<voi
 }
 
 /** One reign: until the store closes, or the journal takes no more changes from us. */
-async function replicate(deps: ReplicatorDeps, lease: Lease, outer: AbortSignal): Promise<void> {
+async function replicate(deps: ReignDeps, lease: Lease, outer: AbortSignal): Promise<void> {
   const { journal, clock, random, options, emit } = deps
   const lost = new AbortController()
   const signal = AbortSignal.any([outer, lost.signal])
@@ -159,6 +164,7 @@ async function replicate(deps: ReplicatorDeps, lease: Lease, outer: AbortSignal)
     cacheBytes: options.cacheBytes,
     tombstoneMs: options.tombstoneDays * 86_400_000,
     uploadIdleMs: options.uploads.idleMs,
+    steadyNow: deps.steadyNow,
     isBusy: seq => [...lanes.values()].some(lane => lane.isBusy(seq)),
     abandonUploads(write) {
       for (const { provider, upload } of write.replicas) {
