@@ -12,8 +12,10 @@ export interface Poison {
   set(cause: unknown): Promise<void>
   /** Why this process accepts nothing more; `undefined` while it does. At once, without a look at the mark. */
   here(): HoldfastError | undefined
-  /** The same, with a look at the mark of other processes. */
+  /** The same, with a look at the mark of other processes; also where that fails: nothing is promised on a disk that cannot be looked at. */
   look(): Promise<HoldfastError | undefined>
+  /** Whether it is so for sure: a look that fails says nothing, and the next one may not. Never rejects. */
+  isSure(): Promise<boolean>
   /** Takes the mark away. For whoever has the directory alone and has verified it; what was poisoned here stays so. */
   clear(): Promise<void>
 }
@@ -49,6 +51,13 @@ export function openPoison(root: string, disk: Disk, clock: Clock): Poison {
       } catch (error) {
         return poisoned(root, error)
       }
+    },
+    async isSure() {
+      if (first !== undefined) return true
+      return disk.stat(mark).then(
+        found => found !== undefined,
+        () => false,
+      )
     },
     async clear() {
       await disk.unlink(mark)

@@ -65,7 +65,7 @@ export interface Stage {
 
   /** A write failed elsewhere in this directory: nothing more is accepted. Never rejects. */
   poison(cause: unknown): Promise<void>
-  /** Whether this process or another one may accept nothing more. */
+  /** Whether this process or another one accepts nothing more, for sure: false where the mark cannot be looked at now. Never rejects. */
   isPoisoned(): Promise<boolean>
   /** For whoever has the directory alone and has verified it; what failed in this very opening stays failed. */
   clearPoison(): Promise<void>
@@ -170,7 +170,7 @@ export function openStage({ directory, random, clock, maxStageBytes, stagedBytes
     },
 
     poison: cause => poison.set(cause),
-    isPoisoned: async () => (await poison.look()) !== undefined,
+    isPoisoned: poison.isSure,
     clearPoison: () => steps.change(() => poison.clear()),
     async refsync() {
       await steps.syncNames(() => disk.syncDirectory(paths.bodies))

@@ -84,4 +84,45 @@ export const regressions: readonly { readonly name: string; readonly plan: Plan 
       endMs: 150000,
     },
   },
+  {
+    name: 'a process whose disk failed when it looked once for the mark of a poisoned directory does not take it for poisoned for ever (seed 15004)',
+    plan: {
+      seed: 15004,
+      engine: 'memory',
+      machines: [
+        { processes: 1, skewMs: 0 },
+        { processes: 1, skewMs: 0 },
+      ],
+      providers: [
+        { weakness: [], lies: 0 },
+        { weakness: [], lies: 0 },
+      ],
+      store: {
+        holdMs: leastHoldMs,
+        ack: 'one',
+        keys: 'strict',
+        cacheBytes: 0,
+        maxStageBytes: 10_000_000,
+        hedge: false,
+        scrub: false,
+      },
+      isNew: false,
+      steps: [
+        { what: 'disk', machine: 1, mood: 'failing', ms: 20000, at: 609.994 },
+        {
+          what: 'put',
+          slot: 1,
+          key: 'k/1',
+          body: 'the same',
+          size: 128,
+          as: 'slow stream',
+          isConditional: false,
+          abortMs: undefined,
+          at: 638.682,
+        },
+        { what: 'delete', slot: 1, key: 'k/0', isConditional: false, at: 1833.049 },
+      ],
+      endMs: 2000,
+    },
+  },
 ]
