@@ -6,7 +6,14 @@ import type { Layout } from '../core/layout.ts'
 import type { Clock } from '../core/ports.ts'
 import type { Provider } from '../core/provider.ts'
 import { stampTime } from '../core/version.ts'
-import type { Accepted, Condition, Journal, NewWrite, Refusal } from '../journal/contract.ts'
+import {
+  type Accepted,
+  type Condition,
+  type Journal,
+  type NewWrite,
+  type Refusal,
+  refusedKeptMs,
+} from '../journal/contract.ts'
 import { commitDraft, type Draft, smallBytes } from '../stage/drafts.ts'
 import type { Stage } from '../stage/stage.ts'
 import type { Doubt } from './doubt.ts'
@@ -171,7 +178,7 @@ async function decided(
   signal: AbortSignal | undefined,
 ): Promise<void> {
   const { journal, clock, waiting } = deps
-  const { seq, version, key } = promised
+  const { seq, version, key, acceptedAt } = promised
   const stop = new AbortController()
   const timer = clock.sleep(deps.ackTimeoutMs, stop.signal).then(
     () => stop.abort(),
@@ -183,13 +190,16 @@ async function decided(
     const health = providersOf(journal, deps.configured).get(primary)?.row.health
     return health?.state === 'down' || health?.state === 'blocked' ? health : undefined
   }
-  let answer: Refusal | 'kept' | 'out' | undefined
+  /** Of one that is there no more: it was released, or it was refused so long ago that nobody knows it any more. This process may have stood still. */
+  const wasKept = () => clock.now() - acceptedAt < refusedKeptMs || journal.view(key).newest === version
+  let answer: Refusal | 'kept' | 'out' | 'forgotten' | undefined
   try {
     answer = await waiting.until(
       () => {
         const row = journal.write(seq)
-        if (row?.state === 'refused') return row.refusal
-        if (row?.state !== 'tentative') return 'kept'
+        if (row === undefined) return wasKept() ? 'kept' : 'forgotten'
+        if (row.state === 'refused') return row.refusal
+        if (row.state !== 'tentative') return 'kept'
         const begun = row.replicas.some(({ state, attempt }) => state !== 'waiting' || attempt > 0)
         return isOut() !== undefined && !begun ? 'out' : undefined
       },
@@ -204,6 +214,12 @@ async function decided(
     await timer
   }
   if (answer === 'kept') return
+  if (answer === 'forgotten')
+    throw new HoldfastError(
+      'UNAVAILABLE',
+      'a write with `if` was decided so long ago that it is not known any more how: this process stood still meanwhile',
+      { key, version, outcome: 'unknown' },
+    )
   if (answer !== 'out' && answer !== undefined) throw refusedError(answer, promised)
   // Nobody decided in time. Where nothing was sent yet it can still be taken back, and surely did not happen.
   const withdrawn = await journal.withdraw(seq).catch(() => false)

@@ -93,7 +93,7 @@ export function accepting(database: Database, writer: string, bodies: BodyFiles)
       if ((waiting & bit(provider)) !== 0) rows.addReplica(seq, provider, damagedAt(write, provider))
     rows.raiseHighest(version)
     if (!tentative) rows.promised({ ...write, version }, write.now)
-    return { seq, version }
+    return { seq, version, acceptedAt: write.now }
   }
 }
 

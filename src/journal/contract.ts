@@ -213,7 +213,12 @@ export type WriteBody =
 export interface Accepted {
   readonly seq: number
   readonly version: Version
+  /** By the wall clock, ms since 1970. */
+  readonly acceptedAt: number
 }
+
+/** How long after it was accepted a refused conditional write is kept, by the wall clock, for whoever waits to hear of it. */
+export const refusedKeptMs = 60_000
 
 /** One write, not yet finished. */
 export interface WriteRow {

@@ -13,9 +13,6 @@ import { replicaRows } from './replicas.ts'
 import { type RestoredBody, restoring } from './restore.ts'
 import type { WriteRecord } from './rows.ts'
 
-/** How long a refused conditional write is kept for whoever waits to hear of it. */
-export const refusedKeptMs = 60_000
-
 /**
  * Every change to the journal, as a function inside the transaction of the moment. A function throws a HoldfastError only before its first
  * change, so that one refused change leaves the others of its transaction alone.

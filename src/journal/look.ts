@@ -1,19 +1,19 @@
 import type { Database } from 'better-sqlite3'
 import type { Version } from '../core/version.ts'
-import type {
-  BlockedGroup,
-  CountGroup,
-  Counts,
-  DueQuery,
-  KeyView,
-  OpenKey,
-  ProviderRow,
-  Releasable,
-  Task,
-  WriteRow,
+import {
+  type BlockedGroup,
+  type CountGroup,
+  type Counts,
+  type DueQuery,
+  type KeyView,
+  type OpenKey,
+  type ProviderRow,
+  type Releasable,
+  type Task,
+  type WriteRow,
+  refusedKeptMs,
 } from './contract.ts'
 import type { BodyPart, UploadedPart, UploadRow } from './upload-contract.ts'
-import { refusedKeptMs } from './ledger.ts'
 import { bit, bitsOf } from './masks.ts'
 import type { PartRecord } from './parts.ts'
 import {

@@ -130,7 +130,7 @@ export function memoryLedger(tables: MemoryTables, writer: string, bodies: BodyF
         addReplica(tables, entry, provider, write.damaged?.find(copy => copy.provider === provider)?.token)
       raiseHighest(version)
       if (condition === undefined) open(entry, write.now)
-      return { seq, version }
+      return { seq, version, acceptedAt: write.now }
     },
 
     withdraw(seq: number): boolean {

@@ -1,19 +1,19 @@
 import { compareKeys } from '../../core/key.ts'
-import type {
-  BlockedGroup,
-  CountGroup,
-  Counts,
-  DueQuery,
-  KeyView,
-  OpenKey,
-  ProviderRow,
-  ReplicaRow,
-  Task,
-  WriteBody,
-  WriteRow,
+import {
+  type BlockedGroup,
+  type CountGroup,
+  type Counts,
+  type DueQuery,
+  type KeyView,
+  type OpenKey,
+  type ProviderRow,
+  type ReplicaRow,
+  type Task,
+  type WriteBody,
+  type WriteRow,
+  refusedKeptMs,
 } from '../contract.ts'
 import type { Looking } from '../engine.ts'
-import { refusedKeptMs } from '../ledger.ts'
 import { bit, bitsOf } from '../masks.ts'
 import { memoryLookSettled } from './look-settled.ts'
 import type { Entry, MemoryTables, Upload } from './tables.ts'
