@@ -74,6 +74,19 @@ async function get(key: string): Promise<void> {
   done.gets++
 }
 
+/** A cloud that was in trouble a moment ago is asked again after up to a minute: that a key was deleted is not answered without it. */
+async function getInTime(key: string): Promise<void> {
+  for (const end = Date.now() + 120_000; ; ) {
+    try {
+      return await get(key)
+    } catch (error) {
+      const mayBeAskedAgain = error instanceof HoldfastError && error.code === 'UNAVAILABLE' && Date.now() < end
+      if (!mayBeAskedAgain) throw error
+      await new Promise(resolve => setTimeout(resolve, 500))
+    }
+  }
+}
+
 async function remove(key: string): Promise<void> {
   expected.delete(key)
   await store.delete(key)
@@ -125,7 +138,7 @@ process.on('message', (message: Asked) => {
 async function rest(): Promise<void> {
   isLoading = false
   await store.drain({ until: 'verified', signal: AbortSignal.timeout(120_000) })
-  for (const key of expected.keys()) await get(key)
+  for (const key of expected.keys()) await getInTime(key)
   const found = await store.reconcile({ deep: true })
   const { missing, different, foreign, deleted, unknown } = found
   if (missing + different + foreign + deleted + unknown > 0)
