@@ -1,9 +1,9 @@
 import type { Database } from 'better-sqlite3'
 import type { Reason } from '../core/errors.ts'
 import type { Version } from '../core/version.ts'
-import { accepting } from './accept.ts'
+import { accepting, type IncomingWrite } from './accept.ts'
 import type { BodyFiles } from './bodies.ts'
-import type { Decision, Evidence, Postponed } from './contract.ts'
+import type { Accepted, Decision, Evidence, Postponed } from './contract.ts'
 import { fence } from './fence.ts'
 import { bitsOf } from './masks.ts'
 import { partRows } from './parts.ts'
@@ -24,6 +24,7 @@ export function ledger(database: Database, writer: string, bodies: BodyFiles) {
   const rows = promisedRows(database)
   const refuse = refusal(database)
   const putBody = restoring(database, bodies)
+  const take = accepting(database, writer, bodies)
   const sql = <Row = unknown>(text: string) => database.prepare<unknown[], Row>(text)
   const getMeta = sql<number | string>('SELECT value FROM meta WHERE name = ?').pluck()
   const addMeta = sql('UPDATE meta SET value = value + ? WHERE name = ?')
@@ -79,7 +80,7 @@ export function ledger(database: Database, writer: string, bodies: BodyFiles) {
   }
 
   return {
-    accept: accepting(database, writer, bodies),
+    accept: (write: IncomingWrite): Accepted => take(write),
 
     withdraw(seq: number): boolean {
       const write = getWrite.get(seq)
