@@ -1,8 +1,6 @@
 import type { Database } from 'better-sqlite3'
-import type { Clock } from '../core/ports.ts'
 import type { BodyFiles } from './bodies.ts'
 import { bucketChanges } from './buckets.ts'
-import type { Journal, WriteRow } from './contract.ts'
 import { ledger } from './ledger.ts'
 import type { look } from './look.ts'
 import type { LookSettled } from './look-settled.ts'
@@ -15,27 +13,6 @@ import { uploadChanges } from './uploads.ts'
  * transaction of the moment and throws a HoldfastError only before it changed anything; `Looking` sees what was committed.
  */
 export type Looking = Omit<ReturnType<typeof look>, 'dataVersion'> & LookSettled & { close(): void }
-
-export interface JournalOptions {
-  /** Absolute path of the directory, laid out by the stage, and the uuid in its holdfast.json. */
-  readonly path: string
-  readonly directory: string
-  /** Sixteen hex digits, new at each open. */
-  readonly writer: string
-  readonly clock: Clock
-}
-
-export interface OpenedJournal {
-  readonly journal: Journal
-  /**
-   * Set when a write to this directory failed in an earlier life. This process then has it alone; every body named by `bodies` is to be
-   * checked before `done` lets anything be accepted again.
-   */
-  readonly verification: { bodies(): Iterable<WriteRow>; done(): Promise<void> } | undefined
-}
-
-/** How `openHoldfast` comes by a journal. */
-export type OpenJournal = (options: JournalOptions) => Promise<OpenedJournal>
 
 /** The changes, made in SQLite. `writer`: sixteen hex digits, new at each open. */
 export function sqliteBook(database: Database, writer: string, bodies: BodyFiles): Book {
