@@ -38,7 +38,8 @@ function chosenOf(given: string | undefined, rows: readonly Row[]): readonly Row
   return rows.filter(({ id }) => wanted.has(String(id)))
 }
 
-function roundsOf(given: string | undefined): number | undefined {
+/** Throws where it is no number of rounds. */
+export function roundsOf(given: string | undefined): number | undefined {
   if (given === undefined) return undefined
   const rounds = Number(given)
   if (!(Number.isInteger(rounds) && rounds > 0))

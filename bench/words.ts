@@ -91,7 +91,7 @@ export function mediansTable(outcomes: readonly Outcome[]): string {
   return table(['id', 'what', 'per second', 'CPU, µs', 'p50, ms', 'p99, ms', 'event loop p99, ms'], measured)
 }
 
-function table(head: readonly string[], body: readonly (readonly string[])[]): string {
+export function table(head: readonly string[], body: readonly (readonly string[])[]): string {
   const line = (cells: readonly string[]): string => `| ${cells.join(' | ')} |`
   return [line(head), `|${'---|'.repeat(head.length)}`, ...body.map(line)].join('\n')
 }

@@ -83,6 +83,16 @@ test('a run replaces the one before in its page, and nothing else there', () => 
   expect(() => withRun('nothing', 'page.md', run)).toThrow('page.md has no place for a run')
 })
 
+test('what several commands write into one page stands apart', () => {
+  const page = readFileSync('docs/performance.md', 'utf8')
+  const [bench, requests] = ['npm run bench -- --page FILE', 'npm run bench:requests -- --page FILE']
+  const both = withRun(withRun(page, 'page', 'rows', bench), 'page', 'requests', requests)
+  expect(withRun(withRun(page, 'page', 'requests', requests), 'page', 'rows', bench)).toBe(both)
+  expect(both).toContain(`written by ${bench} -->\nrows\n<!--`)
+  expect(both).toContain(`written by ${requests} -->\nrequests\n<!--`)
+  expect(() => withRun(page, 'page.md', 'run', 'another')).toThrow('page.md has no place for a run')
+})
+
 const rows = [1, 5, 12].map(id => ({ id, name: '', rounds: 3 }) as Row)
 
 test('flags choose rows by id, in their own order', () => {
@@ -107,6 +117,16 @@ test('a page without a place for a run is refused before anything is measured', 
   onTestFinished(() => rmSync(directory, { recursive: true }))
   writeFileSync(join(directory, 'page.md'), '# A page\n')
   expect(() => readOptions(['--page', join(directory, 'page.md')], rows)).toThrow('has no place for a run')
+})
+
+test('the count of requests refuses what it does not understand in one line', () => {
+  const { status, stderr } = spawnSync(process.execPath, ['bench/requests.ts', '--rounds', 'none'], {
+    encoding: 'utf8',
+  })
+  expect(status).toBe(2)
+  expect(stderr).toBe(
+    "--rounds must be a whole number above 0, got 'none'; usage: npm run bench:requests -- [--rounds N] [--page FILE]\n",
+  )
 })
 
 test('flags that are not understood end the program with exit code 2 and one line', () => {
