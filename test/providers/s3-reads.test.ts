@@ -191,23 +191,56 @@ describe('a body', () => {
   })
 
   test.each([
-    ['ends', (response: { end(): void }) => response.end()],
-    ['breaks', (response: { destroy(): void }) => response.destroy()],
-  ])('that %s too early is an error, never a short success (N3, I24)', async (_what, stop) => {
-    server.answer = (request, response) => {
-      request.resume()
-      response.writeHead(200, { ...ofObject, 'content-length': '1000000' })
-      response.write(Buffer.alloc(500_000, 1), () =>
-        setTimeout(() => {
-          stop(response)
-          response.socket?.end()
-        }, 20),
-      )
-    }
-    const error = (await errorOf(read('k'))) as HoldfastError
-    expect(error).toMatchObject({ code: 'UNAVAILABLE', reason: 'NETWORK', key: 'k', retryable: true })
-    await vi.waitFor(() => expect(server.open()).toBe(0))
-  })
+    ['large', 'ends', (response: { end(): void }) => response.end()],
+    ['large', 'breaks', (response: { destroy(): void }) => response.destroy()],
+    ['small', 'ends', (response: { end(): void }) => response.end()],
+    ['small', 'breaks', (response: { destroy(): void }) => response.destroy()],
+  ] as const)(
+    'that is %s, and %s too early, is an error, never a short success (N3, I24)',
+    async (size, _how, stop) => {
+      const bytes = size === 'large' ? 1_000_000 : 10_000
+      server.answer = (request, response) => {
+        request.resume()
+        response.writeHead(200, { ...ofObject, 'content-length': String(bytes) })
+        response.write(Buffer.alloc(bytes / 2, 1), () =>
+          setTimeout(() => {
+            stop(response)
+            response.socket?.end()
+          }, 20),
+        )
+      }
+      const error = (await errorOf(read('k'))) as HoldfastError
+      expect(error).toMatchObject({ code: 'UNAVAILABLE', reason: 'NETWORK', key: 'k', retryable: true })
+      // Not only that bytes are missing: why, too.
+      expect(error.message).toMatch(/the body broke after \d+ bytes/)
+      expect(error.cause).toBeInstanceOf(Error)
+      await vi.waitFor(() => expect(server.open()).toBe(0))
+    },
+  )
+
+  const chunked: readonly (readonly [sent: number, announced: number, reason: string])[] = [
+    [9_999, 10_000, 'NETWORK'],
+    [10_001, 10_000, 'PROTOCOL'],
+    [999_999, 1_000_000, 'NETWORK'],
+    [1_000_001, 1_000_000, 'PROTOCOL'],
+  ]
+  test.each(chunked)(
+    'that comes in chunks, of %d bytes where %d are announced, is an error (N3, I24)',
+    async (...each) => {
+      const [sent, announced, reason] = each
+      server.answer = (request, response) => {
+        request.resume()
+        // Its end is the end of the chunks: only the range says how long it is to be.
+        const range = { 'content-range': `bytes 0-${announced - 1}/${announced}`, 'transfer-encoding': 'chunked' }
+        response.writeHead(206, { ...ofObject, ...range })
+        response.end(Buffer.alloc(sent, 1))
+      }
+      for (const transport of ['auto', 'sdk'] as const) {
+        provider = await amazonAt(server.endpoint, { transport })
+        expect(await errorOf(read('k', { start: 0 })), transport).toMatchObject({ code: 'UNAVAILABLE', reason })
+      }
+    },
+  )
 
   const hanging: Answer = (request, response) => {
     request.resume()

@@ -195,6 +195,21 @@ test('a bucket that is not the one that it was fills nobody, and a blocked one i
   await expect(store.backfill({ to: 'b' })).rejects.toMatchObject({ code: 'BLOCKED', field: 'guard', rule: 'identity' })
 })
 
+test('a bucket that is exchanged while a fill is under way stops it before the first copy is queued (I28)', async () => {
+  await using directory = await testDirectory()
+  const [a, b] = [faultyMemory('a'), faultyMemory('b')]
+  const store = await directory.open([a.provider, b.provider])
+  await eventually(async () => (await store.status()).providers.every(({ state }) => state === 'up'))
+  await putAt(a.inner, 'k', 'x')
+  const run = async () => void (await b.inner.delete('.holdfast/identity', undefined, AbortSignal.timeout(1_000)))
+  // The first look is at its beginning.
+  b.faults.rules = [{ on: 'get', key: '.holdfast/identity', skip: 1, times: 1, fault: { kind: 'before', run } }]
+  await expect(store.backfill({ to: 'b' })).rejects.toMatchObject({ code: 'BLOCKED', field: 'guard', rule: 'identity' })
+  expect(b.faults.calls?.filter(({ fault }) => fault === 'before')).toHaveLength(1)
+  expect((await store.status()).pending.writes).toBe(0)
+  expect(await headAt(b.inner, 'k')).toBeUndefined()
+})
+
 test('a source that does not list what it has had for long is not believed: the fill stops (I28)', async () => {
   await using directory = await testDirectory()
   const clock = manualClock(Date.UTC(2026, 0, 1))

@@ -21,6 +21,7 @@ import { checkDirectory } from '../support/directory.ts'
 
 /** What `mend` works with: a journal and a stage on a real disk, and a replicator that is begun when the test wants. */
 export interface Mending extends AsyncDisposable {
+  readonly path: string
   readonly journal: Journal
   readonly mend: (repair: Repair, signal?: AbortSignal) => Promise<Repaired>
   /** Starts what sends repairs. */
@@ -59,6 +60,7 @@ export async function mending(
   const mendOne = mend({ journal, stage, providers: guarded, room, maxStageBytes, clock, mirrorsForeign })
   let replicator: Replicator | undefined
   return {
+    path: directory.path,
     journal,
     mend: (repair, signal = AbortSignal.timeout(20_000)) => mendOne(repair, signal),
     replicate() {

@@ -116,3 +116,20 @@ test('all that wait for one damaged body go on once it is fetched, from whoever 
   expect(told).toEqual(['restored large from a'])
   for (const provider of providers) expect(await bodyAt(provider, 'large')).toEqual(large)
 })
+
+test('a damaged body whose key is written anew while it is fetched is not needed any more: the fetched one goes, and neither is blocked (D10, I12, I20)', async () => {
+  await using directory = await testDirectory()
+  const { providers, faults } = await damaged(directory, { large })
+  flip(directory)
+  const [first = {}] = faults
+  const newer = Buffer.alloc(60_000, 'newer')
+  let store: Holdfast | undefined
+  const run = async () => void (await store?.put('large', newer))
+  first.rules = [{ on: 'get', key: 'large', times: 1, fault: { kind: 'before', run } }]
+  store = await directory.open(providers)
+  const told = heard(store)
+  await store.drain({ until: 'verified' })
+  expect(first.calls?.filter(({ operation, key }) => operation === 'get' && key === 'large')).not.toEqual([])
+  expect(told).toEqual([])
+  for (const provider of providers) expect(await bodyAt(provider, 'large')).toEqual(newer)
+})

@@ -1,0 +1,81 @@
+import { expect, test } from 'vitest'
+import { digestsOf } from '../../src/core/digest.ts'
+import { HoldfastError } from '../../src/core/errors.ts'
+import { noMemo, type Provider } from '../../src/core/provider.ts'
+import { bytesSource } from '../../src/core/source.ts'
+import { makeVersion, type Version } from '../../src/core/version.ts'
+import type { Task } from '../../src/journal/contract.ts'
+import { memory } from '../../src/providers/memory.ts'
+import { apply, type Applying } from '../../src/replicate/apply.ts'
+import { manualClock } from '../../src/testing/clock.ts'
+import { faulty } from '../../src/testing/faulty.ts'
+import type { Faults } from '../../src/testing/faulty/rules.ts'
+import { bodyAt } from '../support/store.ts'
+import { putAt } from './mending.ts'
+
+// One write at one provider, where others write the same key.
+
+const clock = manualClock(Date.UTC(2026, 0, 1))
+const versionAt = (ms: number): Version => makeVersion(clock.now() + ms, 0, '00000000000000aa')
+const [older, mine, newer, ahead] = [-2_000, -1_000, -500, 3_600_000].map(versionAt) as [
+  Version,
+  Version,
+  Version,
+  Version,
+]
+
+function applying(provider: Provider, kind: 'put' | 'delete'): Applying {
+  const bytes = Buffer.from(kind === 'put' ? 'mine' : '')
+  const digests = digestsOf(bytes)
+  const write = {
+    key: 'k',
+    kind,
+    state: 'open',
+    origin: 'app',
+    version: mine,
+    acceptedAt: clock.now(),
+    size: bytes.byteLength,
+    ...digests,
+    attributes: { contentType: 'text/plain', metadata: {} },
+    layout: { etag: digests.md5, parts: [{ count: 1, bytes: bytes.byteLength }] },
+  }
+  return {
+    task: { write, replica: {}, known: undefined } as unknown as Task,
+    target: { id: 1, provider, capabilities: provider.capabilities, skew: { offsetMs: 0 } },
+    source: bytesSource(bytes, digests),
+    upload: noMemo,
+    now: () => clock.now(),
+    signal: AbortSignal.timeout(10_000),
+    mayBeThere: false,
+    mayArrive: false,
+  }
+}
+
+test('a put that finds its key replaced at each try, by what is older than itself, is tried later: none of the others is lost to it (I12)', async () => {
+  const inner = memory({ name: 'a', clock })
+  let tries = 0
+  const replaced = () => putAt(inner, 'k', `of another ${++tries}`, { version: older })
+  const faults: Faults = { rules: [{ on: 'put', key: 'k', fault: { kind: 'before', run: replaced } }] }
+  const error: unknown = await apply(applying(faulty(inner, faults), 'put')).catch((thrown: unknown) => thrown)
+  expect(error).toBeInstanceOf(HoldfastError)
+  expect(error).toMatchObject({ code: 'UNAVAILABLE', reason: 'SERVER', outcome: 'rejected', key: 'k', provider: 'a' })
+  expect(tries).toBe(8)
+  expect(String(await bodyAt(inner, 'k'))).toBe('of another 8')
+})
+
+test.each(['put', 'delete'] as const)(
+  'a %s gives way to what is newer, and does not follow what has the stamp of a clock far ahead: it is blocked, and both stay (M8, I12, I41)',
+  async kind => {
+    const provider = memory({ name: 'a', clock })
+    await putAt(provider, 'k', 'newer', { version: newer })
+    await expect(apply(applying(provider, kind))).resolves.toMatchObject({ is: 'overtaken', by: newer })
+    await putAt(provider, 'k', 'ahead', { version: ahead })
+    await expect(apply(applying(provider, kind))).rejects.toMatchObject({
+      code: 'BLOCKED',
+      reason: 'CLOCK',
+      key: 'k',
+      retryable: false,
+    })
+    expect(String(await bodyAt(provider, 'k'))).toBe('ahead')
+  },
+)
