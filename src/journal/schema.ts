@@ -1,6 +1,7 @@
 import { existsSync, statSync } from 'node:fs'
 import Database from 'better-sqlite3'
 import { HoldfastError } from '../core/errors.ts'
+import { planOnce } from './plan-once.ts'
 import { sinceFormat } from './tables.ts'
 
 /** The journal's format, in SQLite's `user_version`. What the tables hold is said in FORMAT.md. */
@@ -16,7 +17,7 @@ const leastSqlite = [3, 51, 3] as const
  */
 export function openForWriting(path: string, directory: string): Database.Database {
   requireSqlite()
-  const database = new Database(path, { timeout: 20_000 })
+  const database = planOnce(new Database(path, { timeout: 20_000 }))
   try {
     const format = database.pragma('user_version', { simple: true }) as number
     if (format > journalFormat) throw otherFormat(path, format)
@@ -91,7 +92,7 @@ export function damageIn(database: Database.Database, compared: boolean): string
 
 /** A second connection that only looks. It sees every commit from the moment that the commit resolved. */
 export function openForReading(path: string): Database.Database {
-  const database = new Database(path, { readonly: true, fileMustExist: true, timeout: 20_000 })
+  const database = planOnce(new Database(path, { readonly: true, fileMustExist: true, timeout: 20_000 }))
   database.pragma('query_only = on')
   setAndReadBack(database, 'mmap_size', 0)
   return database
