@@ -92,6 +92,14 @@ export const ofJournal: readonly Mutant[] = [
     only: 'is begun anew when it is opened after a power cut',
   },
   {
+    name: 'whoever is hindered once leaves the look at the log to the other',
+    breaks: 'I8',
+    file: 'src/journal/worker.ts',
+    find: '    if (tries === 3) return false\n',
+    becomes: '    if (tries === 1) return false\n',
+    test: 'test/journal/alone.test.ts',
+  },
+  {
     name: 'what was being sent when its process died counts as never tried',
     breaks: 'I15',
     file: 'src/journal/ledger.ts',
