@@ -36,7 +36,7 @@ export function healing({ mend, clock, repaired, signal }: HealingDeps): Healing
 
   async function work(): Promise<void> {
     for (const [key, missing] of queued) {
-      if (signal.aborted) return
+      if (signal.aborted) break
       queued.delete(key)
       const { version, foundAt: source, missingAt: targets } = missing
       try {
@@ -47,15 +47,15 @@ export function healing({ mend, clock, repaired, signal }: HealingDeps): Healing
       }
       await clock.sleep(everyMs, signal).catch(() => {})
     }
+    // In one step with the end of the loop: whoever comes next begins anew.
+    working = undefined
   }
 
   return {
     queue(missing) {
       if (signal.aborted || queued.size >= mostQueued) return
       queued.set(missing.key, missing)
-      working ??= work().finally(() => {
-        working = undefined
-      })
+      working ??= work()
     },
     idle: async () => working,
   }
