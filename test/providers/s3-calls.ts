@@ -1,3 +1,4 @@
+import { expect } from 'vitest'
 import { digestsOf } from '../../src/core/digest.ts'
 import type { Provider } from '../../src/core/provider.ts'
 import { bytesSource } from '../../src/core/source.ts'
@@ -80,4 +81,15 @@ export const streamed: Call = {
     const source = bytesSource(bytes, digestsOf(bytes))
     return provider.put({ ...putOf('streamed', ''), source }, signal)
   },
+}
+
+/** A real service takes all of them of both, and answers both the same, but for times. */
+export async function expectSame(one: Provider, other: Provider, signal: AbortSignal): Promise<void> {
+  for (const provider of [one, other]) await provider.learn(undefined, signal)
+  for (const { what, run } of [...keys.filter(key => key.length < 500).flatMap(callsOf), streamed]) {
+    const [ours, theirs] = [await run(one, signal), await run(other, signal)]
+    const plain = (answer: unknown): unknown =>
+      typeof answer === 'object' && answer !== null ? { ...answer, modifiedAt: 0, serverTime: 0 } : answer
+    expect(plain(ours), what).toEqual(plain(theirs))
+  }
 }

@@ -1,25 +1,23 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import { describe, expect, test, vi } from 'vitest'
-import { digestsOf } from '../../src/core/digest.ts'
 import type { Provider } from '../../src/core/provider.ts'
-import type { Source } from '../../src/core/source.ts'
 import { failures, isNoS3, shown } from './s3-failures.ts'
 import {
   type Answer,
   amazonAt,
   byMethod,
   errorOf,
+  isOfSdk,
   named,
   ofObject,
   putOf,
-  type Recorder,
   refuse,
   reply,
+  slowSource,
   startRecorder,
 } from './s3-recorder.ts'
 
 const { signal } = new AbortController()
-const isOfSdk = ({ headers }: Recorder['requests'][number]): boolean => headers['x-amz-user-agent'] !== undefined
 const good = byMethod({ PUT: reply(200, ofObject), GET: reply(200, ofObject, 'hello'), DELETE: reply(204, named) })
 const error = (code: string): string => `<Error><Code>${code}</Code><Message>No.</Message></Error>`
 
@@ -78,24 +76,12 @@ const ofWrites: Record<string, Answer> = {
   'a good answer before all came': early(200, ''),
 }
 
-/** Its second half comes once there was time for an answer. */
-function slowSource(size: number): Source {
-  const bytes = new Uint8Array(size)
-  return {
-    size,
-    ...digestsOf(bytes),
-    async *open(start, end) {
-      for (let at = start; at < end; at += 65_536) {
-        if (at === 2 ** 20) await new Promise(resolve => setTimeout(resolve, 150))
-        yield bytes.subarray(at, Math.min(end, at + 65_536))
-      }
-    },
-  }
-}
+/** The end of it comes once there was time for an answer. */
+const slow = slowSource(2 ** 20 + 65_536, at => (at === 2 ** 20 ? 150 : 0))
 
 const writes: Record<string, (provider: Provider) => Promise<unknown>> = {
   put: provider => provider.put(putOf('a/ö', 'hello', { condition: { absent: true } }), signal),
-  'streamed put': provider => provider.put({ ...putOf('a/ö', ''), source: slowSource(2 ** 20 + 65_536) }, signal),
+  'streamed put': provider => provider.put({ ...putOf('a/ö', ''), source: slow }, signal),
   delete: provider => provider.delete('a/ö', 'e', signal),
 }
 

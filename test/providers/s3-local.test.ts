@@ -1,21 +1,8 @@
-import { afterAll, beforeAll, expect, test } from 'vitest'
-import type { LocalCloud } from '../../src/testing/local/cloud.ts'
-import { startLocalS3 } from '../../src/testing/local/s3/index.ts'
+import { expect, test } from 'vitest'
 import { s3 } from '../../src/providers/s3.ts'
-import { openS3, type Server, testPlain } from './s3-suite.ts'
+import { localServer, openS3, testPlain } from './s3-suite.ts'
 
-let cloud: LocalCloud
-
-beforeAll(async () => {
-  cloud = await startLocalS3({ buckets: ['main'] })
-})
-
-afterAll(() => cloud.stop())
-
-const server = (): Server => ({
-  endpoint: cloud.endpoint,
-  credentials: { accessKeyId: cloud.credentials.id, secretAccessKey: cloud.credentials.secret },
-})
+const server = localServer()
 
 testPlain(server)
 

@@ -3,7 +3,7 @@ import { createServer, type IncomingMessage, type ServerResponse } from 'node:ht
 import type { AddressInfo, Socket } from 'node:net'
 import { digestsOf } from '../../src/core/digest.ts'
 import { noMemo, type Provider, type PutRequest } from '../../src/core/provider.ts'
-import { bytesSource } from '../../src/core/source.ts'
+import { bytesSource, type Source } from '../../src/core/source.ts'
 import { s3, type S3Options } from '../../src/providers/s3.ts'
 
 /** A server on loopback that writes down what it is asked, and answers as it is told: like S3, or not at all like it. */
@@ -22,6 +22,11 @@ export interface Seen {
   readonly headers: IncomingMessage['headers']
   /** Bytes of the body, once it came to its end. */
   body?: Buffer
+}
+
+/** Whether the SDK made it: what goes past its middleware does not say this. */
+export function isOfSdk({ headers }: Seen): boolean {
+  return headers['x-amz-user-agent'] !== undefined
 }
 
 export type Answer = (request: IncomingMessage, response: ServerResponse, seen: Seen) => unknown
@@ -126,6 +131,22 @@ export function putOf(key: string, body: string | Uint8Array, more: Partial<PutR
     condition: undefined,
     upload: noMemo,
     ...more,
+  }
+}
+
+/** So many zeros in chunks of 64 KiB, each after a wait of so many milliseconds. */
+export function slowSource(size: number, msBefore: (at: number) => number): Source {
+  const bytes = new Uint8Array(size)
+  return {
+    size,
+    ...digestsOf(bytes),
+    async *open(start, end) {
+      for (let at = start; at < end; at += 65_536) {
+        const ms = msBefore(at)
+        if (ms > 0) await new Promise(resolve => setTimeout(resolve, ms))
+        yield bytes.subarray(at, Math.min(end, at + 65_536))
+      }
+    },
   }
 }
 

@@ -1,11 +1,13 @@
 import { randomBytes } from 'node:crypto'
 import { CreateBucketCommand, S3Client } from '@aws-sdk/client-s3'
-import { test } from 'vitest'
+import { afterAll, beforeAll, test } from 'vitest'
 import type { Provider } from '../../src/core/provider.ts'
 import { prefixed } from '../../src/providers/prefixed.ts'
 import { s3, type S3Options } from '../../src/providers/s3.ts'
 import { testProvider } from '../../src/testing/conformance.ts'
 import { faulty } from '../../src/testing/faulty.ts'
+import type { LocalCloud } from '../../src/testing/local/cloud.ts'
+import { startLocalS3 } from '../../src/testing/local/s3/index.ts'
 
 export interface Server {
   readonly endpoint: string
@@ -13,6 +15,19 @@ export interface Server {
 }
 
 export const mebibyte: number = 2 ** 20
+
+/** The local S3 with a bucket `main`, for as long as the tests of this file run. */
+export function localServer(): () => Server {
+  let cloud: LocalCloud
+  beforeAll(async () => {
+    cloud = await startLocalS3({ buckets: ['main'] })
+  })
+  afterAll(() => cloud?.stop())
+  return () => ({
+    endpoint: cloud.endpoint,
+    credentials: { accessKeyId: cloud.credentials.id, secretAccessKey: cloud.credentials.secret },
+  })
+}
 
 export async function createBucket({ endpoint, credentials }: Server, name: string): Promise<void> {
   const admin = new S3Client({ endpoint, credentials, region: 'us-east-1', forcePathStyle: true })
