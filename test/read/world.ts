@@ -4,7 +4,7 @@ import { digestsOf } from '../../src/core/digest.ts'
 import { entryName, writeEntry } from '../../src/core/entry.ts'
 import { compareKeys, markerKey } from '../../src/core/key.ts'
 import { noMemo, type Provider } from '../../src/core/provider.ts'
-import { bytesSource, readRange, type Source } from '../../src/core/source.ts'
+import { bytesSource, type Source } from '../../src/core/source.ts'
 import { makeVersion, type Version } from '../../src/core/version.ts'
 import type { CachedBody, KeyView, OpenKey, ProviderRow, ReplicaRow, WriteRow } from '../../src/journal/contract.ts'
 import { memory } from '../../src/providers/memory.ts'
@@ -93,12 +93,10 @@ export function world(
         .slice(0, limit),
     providers: () => rows,
   }
-  const localSource = (body: LocalBody) => local.get(localName(body)) ?? bytesSource(bytesOf(body), body)
   const reader = createReader({
     journal,
     providers,
-    localSource,
-    localBytes: body => (local.has(localName(body)) ? readRange(localSource(body), 0, body.size) : bytesOf(body)),
+    localSource: body => local.get(localName(body)) ?? bytesSource(bytesOf(body), body),
     clock,
     random,
     options: { firstByteMs: 2000, idleMs: 15_000, absence: 'reachable', allowStale: false, hedge: false, ...options },
