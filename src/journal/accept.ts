@@ -26,9 +26,10 @@ export function accepting(database: Database, writer: string, bodies: BodyFiles)
     "SELECT count(*) FROM writes WHERE key = @key AND state = 'open' AND (version > @version OR (version = @version AND targets & @targets))",
   ).pluck()
   const deletedAt = sql<Version>('SELECT version FROM deleted WHERE key = ?').pluck()
+  // By place: looking up seventeen names costs as much as a statement.
   const addWrite = sql(
     `INSERT INTO writes (key, version, kind, origin, state, condition, size, crc32c, md5, attributes, sum, body, file, parts, accepted_at, targets, waiting, blocked, stored)
-     VALUES (@key, @version, @kind, @origin, @state, @condition, @size, @crc32c, @md5, @attributes, @sum, @body, @file, @parts, @now, @targets, @waiting, 0, 0)`,
+     VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 0, 0)`,
   )
 
   /** Of a delete: by a newer one. The same one may still have to be brought to a provider. */
@@ -69,25 +70,25 @@ export function accepting(database: Database, writer: string, bodies: BodyFiles)
     const [primary] = write.providers
     const waiting = tentative && primary !== undefined ? bit(primary) : targets
     const list = write.body.in === 'parts' ? listSum(write.body.parts) : null
-    const { lastInsertRowid } = addWrite.run({
-      key: write.key,
+    const { lastInsertRowid } = addWrite.run(
+      write.key,
       version,
-      kind: write.kind,
-      origin: write.origin,
-      state: tentative ? 'tentative' : 'open',
-      condition: tentative ? JSON.stringify(write.condition) : null,
-      size: write.size,
-      crc32c: write.crc32c,
-      md5: write.md5,
-      attributes: write.attributes,
-      sum: sumOf({ ...write, version, parts: list }),
-      body: write.body.in === 'row' ? write.body.bytes : null,
-      file: write.body.in === 'file' ? write.body.file : null,
-      parts: list,
-      now: write.now,
+      write.kind,
+      write.origin,
+      tentative ? 'tentative' : 'open',
+      tentative ? JSON.stringify(write.condition) : null,
+      write.size,
+      write.crc32c,
+      write.md5,
+      write.attributes,
+      sumOf({ ...write, version, parts: list }),
+      write.body.in === 'row' ? write.body.bytes : null,
+      write.body.in === 'file' ? write.body.file : null,
+      list,
+      write.now,
       targets,
       waiting,
-    })
+    )
     const seq = Number(lastInsertRowid)
     for (const provider of write.providers)
       if ((waiting & bit(provider)) !== 0) rows.addReplica(seq, provider, damagedAt(write, provider))

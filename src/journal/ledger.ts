@@ -9,9 +9,13 @@ import { bitsOf } from './masks.ts'
 import { partRows } from './parts.ts'
 import { promisedRows } from './promised.ts'
 import { refusal } from './refusal.ts'
-import { replicaRows } from './replicas.ts'
+import { replicaRows, type StandingReplica } from './replicas.ts'
 import { type RestoredBody, restoring } from './restore.ts'
 import type { WriteRecord } from './rows.ts'
+
+type WriteHead = Pick<WriteRecord, 'key' | 'version' | 'kind'>
+type WriteStanding = Omit<WriteHead, 'version'> &
+  Pick<WriteRecord, 'origin' | 'state' | 'file' | 'parts' | 'waiting' | 'blocked' | 'stored'>
 
 /**
  * Every change to the journal, as a function inside the transaction of the moment. A function throws a HoldfastError only before its first
@@ -29,6 +33,11 @@ export function ledger(database: Database, writer: string, bodies: BodyFiles) {
   const getMeta = sql<number | string>('SELECT value FROM meta WHERE name = ?').pluck()
   const addMeta = sql('UPDATE meta SET value = value + ? WHERE name = ?')
   const getWrite = sql<WriteRecord>('SELECT * FROM writes WHERE seq = ?')
+  // Without its body, which would be copied.
+  const getHead = sql<WriteHead>('SELECT key, version, kind FROM writes WHERE seq = ?')
+  const getStanding = sql<WriteStanding>(
+    'SELECT key, kind, origin, state, file, parts, waiting, blocked, stored FROM writes WHERE seq = ?',
+  )
   const newestOpen = sql<WriteRecord>(
     "SELECT * FROM writes WHERE key = ? AND state = 'open' AND origin = 'app' ORDER BY version DESC LIMIT 1",
   )
@@ -41,24 +50,29 @@ export function ledger(database: Database, writer: string, bodies: BodyFiles) {
   )
   const forgetKnown = sql('DELETE FROM known WHERE key = ? AND provider = ?')
   const setEvidence = sql(
-    `UPDATE replicas SET state = 'stored', not_before = @lookAt, reason = NULL, message = NULL, token = @token, proof = @proof, etag = @etag,
-     part_size = @partSize, stored_at = @storedAt, upload = NULL WHERE seq = @seq AND provider = @provider AND state NOT IN ('superseded', 'abandoned')`,
+    `UPDATE replicas SET state = 'stored', not_before = ?, reason = NULL, message = NULL, token = ?, proof = ?, etag = ?,
+     part_size = ?, stored_at = ?, upload = NULL WHERE seq = ? AND provider = ? AND state NOT IN ('superseded', 'abandoned')`,
   )
   const deleteWrite = sql('DELETE FROM writes WHERE seq = ?')
   const deleteReplicas = sql('DELETE FROM replicas WHERE seq = ?')
   const addTrash = sql('INSERT INTO trash VALUES (?, ?) ON CONFLICT DO UPDATE SET "to" = excluded."to"')
   const removeTrash = sql('DELETE FROM trash WHERE file = ?')
+  const cachedFile = sql<string | null>('SELECT file FROM cached WHERE key = ?').pluck()
+  const addCached = sql(
+    'INSERT OR REPLACE INTO cached SELECT key, version, body, file, size, crc32c, md5, attributes, ? FROM writes WHERE seq = ?',
+  )
+  const useCached = sql('UPDATE cached SET used_at = ? WHERE key = ?')
   const fileInUse = sql<number>(
     `SELECT (SELECT count(*) FROM writes WHERE file = @file) + (SELECT count(*) FROM parts WHERE file = @file)
      + (SELECT count(*) FROM cached WHERE file = @file) + (SELECT count(*) FROM trash WHERE file = @file)`,
   ).pluck()
 
   /** For changes that follow an effect at a provider: a write that ended meanwhile, or was given up there, is no error. False: that happened. */
-  const change = (token: number, seq: number, provider: number, set: () => void): boolean => {
+  const change = (token: number, seq: number, provider: number, set: (before: StandingReplica) => void): boolean => {
     requireLease(token)
     const replica = replicas.get(seq, provider)
     if (replica === undefined || replica.state === 'abandoned') return false
-    set()
+    set(replica)
     replicas.recount(seq)
     return true
   }
@@ -67,16 +81,11 @@ export function ledger(database: Database, writer: string, bodies: BodyFiles) {
     if (file !== null) addTrash.run(file, to)
   }
 
-  const putEvidence = (write: WriteRecord, provider: number, evidence: Evidence) => {
-    setEvidence.run({
-      seq: write.seq,
-      provider,
-      ...evidence,
-      etag: evidence.etag ?? null,
-      partSize: evidence.partSize ?? null,
-    })
-    if (write.kind === 'put') rememberKnown.run(write.key, provider, write.version, evidence.token, evidence.storedAt)
-    else forgetKnown.run(write.key, provider)
+  const putEvidence = (seq: number, { key, version, kind }: WriteHead, provider: number, evidence: Evidence) => {
+    const { lookAt, token, proof, etag = null, partSize = null, storedAt } = evidence
+    setEvidence.run(lookAt, token, proof, etag, partSize, storedAt, seq, provider)
+    if (kind === 'put') rememberKnown.run(key, provider, version, token, storedAt)
+    else forgetKnown.run(key, provider)
   }
 
   return {
@@ -100,7 +109,7 @@ export function ledger(database: Database, writer: string, bodies: BodyFiles) {
     },
 
     touch(key: string, now: number): void {
-      sql('UPDATE cached SET used_at = ? WHERE key = ?').run(now, key)
+      useCached.run(now, key)
     },
 
     takeLease(): number {
@@ -125,27 +134,27 @@ export function ledger(database: Database, writer: string, bodies: BodyFiles) {
     },
 
     stored(token: number, seq: number, provider: number, evidence: Evidence): void {
-      change(token, seq, provider, () => putEvidence(getWrite.get(seq) as WriteRecord, provider, evidence))
+      change(token, seq, provider, () => putEvidence(seq, getHead.get(seq) as WriteHead, provider, evidence))
     },
 
     verified(token: number, seq: number, provider: number): void {
       // The look may have been at a bucket that is another one by now.
-      change(token, seq, provider, () => {
-        if (replicas.get(seq, provider)?.state === 'stored') replicas.move(seq, provider, { state: 'verified' })
+      change(token, seq, provider, before => {
+        if (before.state === 'stored') replicas.move(seq, provider, { state: 'verified' })
       })
     },
 
     again(token: number, seq: number, provider: number, message: string): void {
       change(token, seq, provider, () => {
-        const write = getWrite.get(seq)
+        const write = getHead.get(seq)
         if (write !== undefined) forgetKnown.run(write.key, provider)
         replicas.move(seq, provider, { state: 'waiting', message })
       })
     },
 
     postpone(token: number, seq: number, provider: number, until: Postponed): void {
-      change(token, seq, provider, () => {
-        const state = replicas.get(seq, provider)?.state === 'stored' ? 'stored' : 'waiting'
+      change(token, seq, provider, before => {
+        const state = before.state === 'stored' ? 'stored' : 'waiting'
         replicas.move(seq, provider, { state, ...until, reason: until.reason ?? null })
       })
     },
@@ -210,7 +219,7 @@ export function ledger(database: Database, writer: string, bodies: BodyFiles) {
       sql("UPDATE writes SET state = 'open' WHERE seq = ?").run(seq)
       parts.keepFor(seq)
       for (const provider of bitsOf(write.targets)) rows.addReplica(seq, provider, null)
-      putEvidence(write, decision.provider, decision.evidence)
+      putEvidence(seq, write, decision.provider, decision.evidence)
       replicas.recount(seq)
       rows.promised(write, now)
       // A write that was accepted while this one was being decided is newer: this one is done with.
@@ -221,21 +230,18 @@ export function ledger(database: Database, writer: string, bodies: BodyFiles) {
     release(token: number, writes: readonly { seq: number; cache: boolean }[], now: number): void {
       requireLease(token)
       for (const { seq, cache } of writes) {
-        const write = getWrite.get(seq)
+        const write = getStanding.get(seq)
         if (write === undefined || write.state === 'tentative') continue
         // Verified everywhere when somebody looked; since then a provider has another bucket, and lacks it.
         if (write.state === 'open' && (write.waiting | write.blocked | write.stored) !== 0) continue
         if (write.state === 'open' && write.origin === 'app') addMeta.run(1, 'done')
         // A body in parts is never cached.
         if (cache && write.state === 'open' && write.kind === 'put' && write.parts === null) {
-          const old = sql<string | null>('SELECT file FROM cached WHERE key = ?').pluck().get(write.key)
-          dropBody(old ?? null, 'unlink')
-          sql(
-            'INSERT OR REPLACE INTO cached VALUES (@key, @version, @body, @file, @size, @crc32c, @md5, @attributes, @now)',
-          ).run({ ...write, now })
+          dropBody(cachedFile.get(write.key) ?? null, 'unlink')
+          addCached.run(now, seq)
         }
         dropBody(write.file, cache && write.state === 'open' ? 'cache' : 'unlink')
-        parts.dropOfWrite(seq)
+        if (write.parts !== null) parts.dropOfWrite(seq)
         deleteReplicas.run(seq)
         deleteWrite.run(seq)
       }

@@ -170,10 +170,10 @@ export function look(database: Database) {
     return list
   }
   const full = (row: WriteRecord): WriteRow => asWrite(row, replicasOf.all(row.seq), listOf(row))
-  const rowMaybe = (seq: number | null | undefined) => (typeof seq === 'number' ? writeOf.get(seq) : undefined)
-  const isStill = (state: string, seq: number | null | undefined, row: WriteRecord | undefined): boolean =>
-    typeof seq !== 'number' || row?.state === state
-  const fullMaybe = (row: WriteRecord | undefined) => (row === undefined ? undefined : full(row))
+  const fullMaybe = (seq: number | null | undefined): WriteRow | undefined => {
+    const row = typeof seq === 'number' ? writeOf.get(seq) : undefined
+    return row && full(row)
+  }
 
   /** What a condition speaks of may be still on its way to the provider: it goes first. */
   const isBehindAnother = ({ state, key, version }: Candidate, provider: number): boolean =>
@@ -240,17 +240,14 @@ export function look(database: Database) {
       }
     }
     const found = standing.get({ key })
-    const open = rowMaybe(found?.open)
-    const tentative = rowMaybe(found?.tentative)
-    // One of them was ended, or decided, since: what stands now is asked for again.
-    if (!isStill('open', found?.open, open) || !isStill('tentative', found?.tentative, tentative)) return view(key)
+    const open = fullMaybe(found?.open)
     const deleted = found?.deleted ?? undefined
     const known = found?.known ?? undefined
     const cached = found?.cached === 1 ? cachedOf.get(key) : undefined
     const versions = [open?.version, deleted, known].filter(version => version !== undefined)
     return {
-      open: fullMaybe(open),
-      tentative: fullMaybe(tentative),
+      open,
+      tentative: fullMaybe(found?.tentative),
       deleted,
       newest: versions.length === 0 ? undefined : versions.reduce((a, b) => (a > b ? a : b)),
       cached: cached === undefined ? undefined : asCached(cached),
@@ -299,7 +296,7 @@ export function look(database: Database) {
     uploadedParts: (id: string): UploadedPart[] => partsOfUpload.all(id).map(asUploadedPart),
     uploads: (prefix: string): UploadRow[] => openUploads.all(prefix, endOf(prefix)).map(asUpload),
 
-    write: (seq: number): WriteRow | undefined => atOnce(seq, of => fullMaybe(writeOf.get(of))),
+    write: (seq: number): WriteRow | undefined => atOnce(seq, fullMaybe),
 
     counts(): Counts {
       return {

@@ -15,7 +15,7 @@ export function promisedRows(database: Database) {
   const replicas = replicaRows(database)
   const sql = <Row = unknown>(text: string) => database.prepare<unknown[], Row>(text)
   const highest = sql<string>("SELECT value FROM meta WHERE name = 'highest'").pluck()
-  const raiseHighest = sql("UPDATE meta SET value = @version WHERE name = 'highest' AND value < @version")
+  const raiseHighest = sql("UPDATE meta SET value = ? WHERE name = 'highest' AND value < ?")
   const countAccepted = sql("UPDATE meta SET value = value + 1 WHERE name = 'accepted'")
   const addReplica = sql(
     "INSERT INTO replicas (seq, provider, state, attempt, not_before, token) VALUES (?, ?, 'waiting', 0, 0, ?) ON CONFLICT DO NOTHING",
@@ -32,7 +32,7 @@ export function promisedRows(database: Database) {
     highest: (): Version | undefined => highest.get() || undefined,
 
     raiseHighest(version: Version): void {
-      raiseHighest.run({ version })
+      raiseHighest.run(version, version)
     },
 
     /** `token`: of a damaged copy there that is to be replaced. */

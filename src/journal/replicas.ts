@@ -13,8 +13,13 @@ interface ReplicaMove {
   readonly message?: string | null
 }
 
+export interface StandingReplica {
+  readonly state: ReplicaRow['state']
+  readonly attempt: number
+}
+
 interface ReplicaRows {
-  get(seq: number, provider: number): { readonly state: ReplicaRow['state']; readonly attempt: number } | undefined
+  get(seq: number, provider: number): StandingReplica | undefined
   ofWrite(seq: number): readonly { readonly provider: number; readonly state: ReplicaRow['state'] }[]
   /** Nothing moves a replica that was superseded or abandoned. */
   move(seq: number, provider: number, to: ReplicaMove): void
@@ -27,18 +32,18 @@ interface ReplicaRows {
 /** Where the replicas of writes stand, and what follows from it for their writes. */
 export function replicaRows(database: Database): ReplicaRows {
   const sql = <Row = unknown>(text: string) => database.prepare<unknown[], Row>(text)
-  const get = sql<{ state: ReplicaRow['state']; attempt: number }>(
-    'SELECT state, attempt FROM replicas WHERE seq = ? AND provider = ?',
-  )
+  const get = sql<StandingReplica>('SELECT state, attempt FROM replicas WHERE seq = ? AND provider = ?')
   const statesOf = sql<{ provider: number; state: ReplicaRow['state'] }>(
     'SELECT provider, state FROM replicas WHERE seq = ?',
   )
   const set = sql(
-    `UPDATE replicas SET state = @state, attempt = coalesce(@attempt, attempt), not_before = @notBefore, reason = @reason, message = @message
-     WHERE seq = @seq AND provider = @provider AND state NOT IN ('superseded', 'abandoned')`,
+    `UPDATE replicas SET state = ?, attempt = coalesce(?, attempt), not_before = ?, reason = ?, message = ?
+     WHERE seq = ? AND provider = ? AND state NOT IN ('superseded', 'abandoned')`,
   )
+  // Written only where they differ: the row has its body in it, and the tally follows each time.
   const setMasks = sql(
-    `UPDATE writes SET waiting = @waiting, blocked = @blocked, stored = @stored WHERE seq = @seq AND state IN ('open', 'tentative')`,
+    `UPDATE writes SET waiting = ?, blocked = ?, stored = ?
+     WHERE seq = ? AND state IN ('open', 'tentative') AND (waiting, blocked, stored) != (?, ?, ?)`,
   )
   const end = sql("UPDATE writes SET state = 'superseded', waiting = 0, blocked = 0, stored = 0 WHERE seq = ?")
   const endReplicas = sql("UPDATE replicas SET state = 'superseded' WHERE seq = ? AND state != 'abandoned'")
@@ -48,8 +53,8 @@ export function replicaRows(database: Database): ReplicaRows {
     get: (seq, provider) => get.get(seq, provider),
     ofWrite: seq => statesOf.all(seq),
 
-    move(seq, provider, to) {
-      set.run({ seq, provider, attempt: null, notBefore: 0, reason: null, message: null, ...to })
+    move(seq, provider, { state, attempt, notBefore = 0, reason, message }) {
+      set.run(state, attempt ?? null, notBefore, reason ?? null, message ?? null, seq, provider)
     },
 
     recount(seq) {
@@ -61,7 +66,7 @@ export function replicaRows(database: Database): ReplicaRows {
         else if (state === 'blocked') blocked |= bit(provider)
         else if (state === 'stored') stored |= bit(provider)
       }
-      setMasks.run({ seq, waiting, blocked, stored })
+      setMasks.run(waiting, blocked, stored, seq, waiting, blocked, stored)
     },
 
     supersede(seq, origin) {
