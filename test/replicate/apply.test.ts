@@ -4,9 +4,10 @@ import { HoldfastError } from '../../src/core/errors.ts'
 import { noMemo, type Provider } from '../../src/core/provider.ts'
 import { bytesSource } from '../../src/core/source.ts'
 import { makeVersion, type Version } from '../../src/core/version.ts'
-import type { Task } from '../../src/journal/contract.ts'
+import type { Task, WriteRow } from '../../src/journal/contract.ts'
 import { memory } from '../../src/providers/memory.ts'
 import { apply, type Applying } from '../../src/replicate/apply.ts'
+import { writeMarker } from '../../src/replicate/marker.ts'
 import { manualClock } from '../../src/testing/clock.ts'
 import { faulty } from '../../src/testing/faulty.ts'
 import type { Faults } from '../../src/testing/faulty/rules.ts'
@@ -24,7 +25,7 @@ const [older, mine, newer, ahead] = [-2_000, -1_000, -500, 3_600_000].map(versio
   Version,
 ]
 
-function applying(provider: Provider, kind: 'put' | 'delete'): Applying {
+function applying(provider: Provider, kind: 'put' | 'delete', more: Partial<WriteRow> = {}): Applying {
   const bytes = Buffer.from(kind === 'put' ? 'mine' : '')
   const digests = digestsOf(bytes)
   const write = {
@@ -38,6 +39,7 @@ function applying(provider: Provider, kind: 'put' | 'delete'): Applying {
     ...digests,
     attributes: { contentType: 'text/plain', metadata: {} },
     layout: { etag: digests.md5, parts: [{ count: 1, bytes: bytes.byteLength }] },
+    ...more,
   }
   return {
     task: { write, replica: {}, known: undefined } as unknown as Task,
@@ -51,17 +53,25 @@ function applying(provider: Provider, kind: 'put' | 'delete'): Applying {
   }
 }
 
-test('a put that finds its key replaced at each try, by what is older than itself, is tried later: none of the others is lost to it (I12)', async () => {
-  const inner = memory({ name: 'a', clock })
-  let tries = 0
-  const replaced = () => putAt(inner, 'k', `of another ${++tries}`, { version: older })
-  const faults: Faults = { rules: [{ on: 'put', key: 'k', fault: { kind: 'before', run: replaced } }] }
-  const error: unknown = await apply(applying(faulty(inner, faults), 'put')).catch((thrown: unknown) => thrown)
-  expect(error).toBeInstanceOf(HoldfastError)
-  expect(error).toMatchObject({ code: 'UNAVAILABLE', reason: 'SERVER', outcome: 'rejected', key: 'k', provider: 'a' })
-  expect(tries).toBe(8)
-  expect(String(await bodyAt(inner, 'k'))).toBe('of another 8')
-})
+const ways: readonly (readonly [what: string, more: Partial<WriteRow>])[] = [
+  ['put', {}],
+  ['put that replaces a version', { state: 'tentative', condition: { version: older } }],
+]
+test.each(ways)(
+  'a %s that finds its key replaced at each try is tried later: none of the others is lost to it (I12)',
+  async (_what, more) => {
+    const inner = memory({ name: 'a', clock })
+    await putAt(inner, 'k', 'of another', { version: older })
+    let tries = 0
+    const replaced = () => putAt(inner, 'k', `of another ${++tries}`, { version: older })
+    const faults: Faults = { rules: [{ on: 'put', key: 'k', fault: { kind: 'before', run: replaced } }] }
+    const error: unknown = await apply(applying(faulty(inner, faults), 'put', more)).catch((thrown: unknown) => thrown)
+    expect(error).toBeInstanceOf(HoldfastError)
+    expect(error).toMatchObject({ code: 'UNAVAILABLE', reason: 'SERVER', outcome: 'rejected', key: 'k', provider: 'a' })
+    expect(tries).toBe(8)
+    expect(String(await bodyAt(inner, 'k'))).toBe('of another 8')
+  },
+)
 
 test.each(['put', 'delete'] as const)(
   'a %s gives way to what is newer, and does not follow what has the stamp of a clock far ahead: it is blocked, and both stay (M8, I12, I41)',
@@ -77,5 +87,21 @@ test.each(['put', 'delete'] as const)(
       retryable: false,
     })
     expect(String(await bodyAt(provider, 'k'))).toBe('ahead')
+  },
+)
+
+test.each(['put', 'delete'] as const)(
+  'a %s is settled by no delete with the stamp of a clock far ahead, and is not sent with such a stamp of its own (M8, I13, I41)',
+  async kind => {
+    const provider = memory({ name: 'a', clock })
+    const blocked = (reason: string) => ({ code: 'BLOCKED', reason, key: 'k', retryable: false })
+    await expect(apply(applying(provider, kind, { version: ahead }))).rejects.toMatchObject(blocked('CLOCK'))
+    // So old that another node may have deleted the key since.
+    const late = applying(provider, kind, { acceptedAt: clock.now() - 3_600_000 })
+    await writeMarker(late.target, 'k', newer, late.now, late.signal)
+    await expect(apply(late)).resolves.toMatchObject({ is: 'overtaken', by: newer })
+    await writeMarker(late.target, 'k', ahead, late.now, late.signal)
+    await expect(apply(late)).rejects.toMatchObject(blocked('CONFLICT'))
+    expect(await bodyAt(provider, 'k')).toBeUndefined()
   },
 )
