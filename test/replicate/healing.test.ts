@@ -5,7 +5,7 @@ import { healing, type Missing } from '../../src/replicate/healing.ts'
 
 const missing = (key: string): Missing => ({ key, version: '', missingAt: [2], foundAt: 1 })
 
-test('a repair that is queued at the very moment at which the work on those before it ends is made, too', async () => {
+test('a repair that is queued at the very moment at which the work on those before it ends is made, too (I10)', async () => {
   const { signal } = new AbortController()
   const left: number[] = []
   // So many steps of the program after the pause that follows the first: one of them is that moment.

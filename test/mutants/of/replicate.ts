@@ -323,4 +323,12 @@ export const ofReplicate: readonly Mutant[] = [
     test: 'test/replicate/mend.test.ts',
     only: 'repairs wait where they hold a quarter of the stage',
   },
+  {
+    name: 'a repair that is queued as the work on those before it ends waits for the next one',
+    breaks: 'I10',
+    file: 'src/replicate/healing.ts',
+    find: '    working = undefined\n',
+    becomes: '    await Promise.resolve()\n    working = undefined\n',
+    test: 'test/replicate/healing.test.ts',
+  },
 ]
