@@ -25,6 +25,7 @@ import { events, type HoldfastEvents } from './events.ts'
 import { type Holdfast, holdfast } from './holdfast.ts'
 import { atLeast, type CheckedOptions, checkOptions, type HoldfastOptions } from './options.ts'
 import type { FillingDeps } from './fill.ts'
+import { localBodies } from './local.ts'
 import { scrubbing } from './scrubbing.ts'
 import type { StatusDeps } from './status.ts'
 import { waitingFor } from './waiting.ts'
@@ -207,15 +208,7 @@ async function assemble(
       breakers: createBreakers({ clock, random }),
       doubtedUntil: () => doubt.until(id),
     })),
-    localSource: ({ body, tree, size, crc32c, md5 }) => {
-      const digests = { crc32c, md5 }
-      if (body.in === 'none') return stage.source({ in: 'row', bytes: new Uint8Array() }, size, digests)
-      return stage.source(
-        body.in === 'file' && tree === 'cache' ? { in: 'cache', file: body.file } : body,
-        size,
-        digests,
-      )
-    },
+    ...localBodies(stage),
     clock,
     random,
     options: options.reads,

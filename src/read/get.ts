@@ -7,17 +7,12 @@ import type { CachedBody, KeyView, WriteRow } from '../journal/contract.ts'
 import { bodyOf, collect } from './body.ts'
 import { asError } from './enter.ts'
 import { infoOfLocal, infoOfRemote } from './info.ts'
-import { checkOf, corrupt, type Pin, pinOfLocal, pinOfRemote } from './pin.ts'
+import { type Pin, pinOfLocal, pinOfRemote } from './pin.ts'
 import { pastTheEnd } from './range.ts'
 import { type Answer, type Question, search, type SearchDeps } from './search.ts'
-import { bytesStretch, localStretch, openRemote, type Stretch } from './stretch.ts'
-import type { ObjectInfo, ReadDeps, ReadProvider, StoredObject } from './types.ts'
-
-/**
- * Whole bodies up to here are read and compared before `get` resolves: wrong bytes at one provider are then nobody's trouble, the
- * next one is asked. Larger ones are given out as they come.
- */
-export const wholeBytes = 262_144
+import { localStretch, openRemote, type Stretch } from './stretch.ts'
+import type { LocalBody, ObjectInfo, ReadDeps, ReadProvider, StoredObject } from './types.ts'
+import { wholeIfSmall, wholeLocal } from './whole.ts'
 
 /** A body that is about to be read, or the news that the range begins past the end of the object. */
 type Ready =
@@ -109,7 +104,7 @@ async function askRemote(
     if (opened === undefined) return undefined
     const { object, recognised, start, end } = opened
     const pin = pinOfRemote(at, object, recognised)
-    const stretch = await checkedIfSmall(deps, pin, start, end, opened.stretch)
+    const stretch = await wholeIfSmall(deps, pin, start, end, opened.stretch)
     const info = infoOfRemote(object, recognised)
     return { object, version: pin.version, value: { is: 'body', info, pin, start, end, stretch } }
   } catch (error) {
@@ -148,10 +143,9 @@ async function readLocal(
   if (part === undefined) return { is: 'past-the-end', size }
   const { start, end } = part
   const pin = pinOfLocal(key, held)
-  const source = deps.localSource({ ...held, tree: 'seq' in held ? 'stage' : 'cache' })
-  const reading = localStretch(deps, source, start, end, signal)
-  const checked = await checkedIfSmall(deps, pin, start, end, reading)
-  const stretch = checked === reading && start < end ? await begun(reading) : checked
+  const body: LocalBody = { ...held, tree: 'seq' in held ? 'stage' : 'cache' }
+  const whole = start === 0 && end === size ? await wholeLocal(deps, pin, body, signal) : undefined
+  const stretch = whole ?? (await begun(localStretch(deps, deps.localSource(body), start, end, signal)))
   return { is: 'body', info: infoOfLocal(key, held), pin, start, end, stretch }
 }
 
@@ -166,33 +160,4 @@ async function begun(stretch: Stretch): Promise<Stretch> {
       return step
     },
   }
-}
-
-async function checkedIfSmall(
-  deps: ReadDeps,
-  pin: Pin,
-  start: number,
-  end: number,
-  stretch: Stretch,
-): Promise<Stretch> {
-  if (start > 0 || end < pin.size || end > wholeBytes) return stretch
-  const whole = new Uint8Array(end)
-  const check = checkOf(pin)
-  let at = 0
-  try {
-    while (at < end) {
-      const step = await stretch.next()
-      if (step.done === true || step.value.byteLength > end - at) throw corrupt(pin, stretch.from)
-      whole.set(step.value, at)
-      at += step.value.byteLength
-    }
-  } catch (error) {
-    stretch.failed(error)
-    throw error
-  }
-  stretch.finished()
-  check.update(whole)
-  if (check.isRight()) return bytesStretch(stretch.from, whole)
-  deps.emit('corrupt', { key: pin.key, version: pin.version, from: stretch.from })
-  throw corrupt(pin, stretch.from)
 }

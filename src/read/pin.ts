@@ -1,4 +1,4 @@
-import { createHash } from 'node:crypto'
+import { createHash, hash } from 'node:crypto'
 import { crc32c, hex32 } from '../core/digest.ts'
 import { type Recognised, recognise } from '../core/entry.ts'
 import { HoldfastError, shown } from '../core/errors.ts'
@@ -72,6 +72,13 @@ export function checkOf(pin: Pin): Check {
   if (wantedMd5 === undefined) return { update: () => {}, isRight: () => true }
   const md5 = createHash('md5')
   return { update: bytes => void md5.update(bytes), isRight: () => md5.digest('hex') === wantedMd5 }
+}
+
+/** The same of bytes that are all there: whether they are the pinned object. */
+export function isWhole({ size, crc32c: wantedCrc, md5: wantedMd5 }: Pin, bytes: Uint8Array): boolean {
+  if (bytes.byteLength !== size) return false
+  if (wantedCrc !== undefined) return hex32(crc32c(bytes)) === wantedCrc
+  return wantedMd5 === undefined || hash('md5', bytes) === wantedMd5
 }
 
 /** The bytes that came are not those of this version. */

@@ -140,6 +140,8 @@ export interface ReadDeps {
   readonly providers: readonly ReadProvider[]
   /** The staged or cached body of a row, as a source. Opens nothing yet. */
   readonly localSource: (body: LocalBody) => Source
+  /** All of such a body, in memory that is nobody else's; at once where the journal has it. Not compared with its digest. `undefined`: it is in several files. */
+  readonly localBytes: (body: LocalBody) => Uint8Array | Promise<Uint8Array> | undefined
   readonly clock: Clock
   readonly random: Random
   readonly options: ReadOptions

@@ -39,6 +39,18 @@ export function fileSource(disk: Disk, paths: readonly string[], size: number, d
   }
 }
 
+/** All of such a body in memory of its own, not compared with its digest: that is for whoever wants it. Throws as a reading of it does. */
+export async function readFile(disk: Disk, paths: readonly string[], size: number): Promise<Uint8Array> {
+  const path = paths[0] ?? ''
+  const file = await openBody(disk, paths)
+  try {
+    await checkSize(file, path, size)
+    return await readChunk(file, path, 0, size)
+  } finally {
+    await file.close().catch(() => {})
+  }
+}
+
 /**
  * A body in several files as one source: what they have one after the other. Each is opened when its turn comes, and compared by itself as that of
  * `fileSource` is; readings of this one source share what they have found. Throws as `fileSource` does, of the file that is to blame. A reading keeps only
@@ -124,12 +136,12 @@ async function* readAhead(
 ): AsyncGenerator<Uint8Array> {
   let crc = 0
   if (end <= start) return finished(crc)
-  let next: Promise<Uint8Array> | undefined = readChunk(file, path, start, end)
+  let next: Promise<Uint8Array> | undefined = readChunk(file, path, start, Math.min(end, start + chunkBytes))
   try {
     for (let at = start; at < end; ) {
       const chunk: Uint8Array = await next
       at += chunk.byteLength
-      next = at < end ? readChunk(file, path, at, end) : undefined
+      next = at < end ? readChunk(file, path, at, Math.min(end, at + chunkBytes)) : undefined
       // Looked at in its turn; by then it must not have counted as nobody's.
       next?.catch(() => {})
       crc = crc32c(chunk, crc)
@@ -146,9 +158,9 @@ async function* readAhead(
   }
 }
 
-/** One chunk in a buffer of its own: consumers keep it for as long as they like. */
+/** All of these bytes in a buffer of their own: consumers keep it for as long as they like. */
 async function readChunk(file: DiskFile, path: string, start: number, end: number): Promise<Uint8Array> {
-  const chunk = Buffer.allocUnsafeSlow(Math.min(chunkBytes, end - start))
+  const chunk = new Uint8Array(Buffer.allocUnsafeSlow(end - start).buffer)
   let filled = 0
   while (filled < chunk.byteLength) {
     const read = await orUnreadable(path, () => file.read(chunk.subarray(filled), start + filled))

@@ -9,7 +9,7 @@ import { type Draft, draftMaker, type LinkedBody, type PublishedBody, type Recei
 import { errno } from './failures.ts'
 import { isFileId, reserveBytes, writeReserve } from './files.ts'
 import { openPoison, stepsOf } from './poison.ts'
-import { fileSource, partsSource, rowSource, verifyFile } from './reading.ts'
+import { fileSource, partsSource, readFile, rowSource, verifyFile } from './reading.ts'
 import { draftSweep, type Sweep } from './sweep.ts'
 
 /**
@@ -23,7 +23,8 @@ import { draftSweep, type Sweep } from './sweep.ts'
 export interface Stage {
   /**
    * Takes in a body, its digests computed on the way, and resolves when its bytes would survive a power cut. At most half a MiB of it is in
-   * memory; small bodies are only there. Bytes are a body of at most `smallBytes` that is there as a whole: they are copied before anything else happens.
+   * memory; small bodies are only there. Bytes are a body of at most `longestPageBytes` that is there as a whole: they are copied in one go, small ones
+   * before anything else happens. Memory that was handed elsewhere or made smaller before that is INVALID, field `body`, rule `source`.
    *
    * Rejects with NO_SPACE before anything is read where the size is known and does not fit, or nothing fits any more; a body of unknown
    * size may meet it later. CHECKSUM, field `size`, at the first byte too many; field `md5`, `crc32c`, `sha256`, `checksum` at the end. The reason
@@ -39,6 +40,8 @@ export interface Stage {
   linkDraft(body: LinkedBody, signal?: AbortSignal): Promise<Draft>
   /** A body to read from, again and again; see `fileSource` for what it promises and throws. Opens nothing yet. */
   source(body: StoredBody, size: number, digests: Digests): Source
+  /** All of a body in a file, in memory of its own, without a look at its digests. Rejects as its `source` does while it is read. */
+  bytes(body: FileBody, size: number): Promise<Uint8Array>
   /** Reads bodies from the first to the last byte; answers those that are not what they were. */
   verifyBodies(
     bodies: Iterable<LinkedBody> | AsyncIterable<LinkedBody>,
@@ -73,10 +76,13 @@ export interface Stage {
   refsync(): Promise<void>
 }
 
-/** A body that the journal knows. One that is released while it is read is found where it went. */
+/** A body that has a file. One that is released while it is read is found where it went. */
+export type FileBody = { readonly in: 'file' | 'cache'; readonly file: string }
+
+/** A body that the journal knows. */
 export type StoredBody =
   | PublishedBody
-  | { readonly in: 'cache'; readonly file: string }
+  | FileBody
   /** What these files in `bodies` have, one after the other. */
   | { readonly in: 'parts'; readonly parts: readonly LinkedBody[] }
 
@@ -107,6 +113,8 @@ export function openStage({ directory, random, clock, maxStageBytes, stagedBytes
 
   const body = (file: string): string => join(paths.bodies, checked(file))
   const cached = (file: string): string => join(paths.cache, checked(file))
+  const places = ({ in: tree, file }: FileBody): readonly string[] =>
+    tree === 'file' ? [body(file), cached(file)] : [cached(file), body(file)]
 
   return {
     receive: (body, options = {}) => drafts.receive(body, options),
@@ -116,7 +124,8 @@ export function openStage({ directory, random, clock, maxStageBytes, stagedBytes
         case 'row':
           return rowSource(stored.bytes, size, digests)
         case 'file':
-          return fileSource(disk, [body(stored.file), cached(stored.file)], size, digests)
+        case 'cache':
+          return fileSource(disk, places(stored), size, digests)
         case 'parts':
           return partsSource(
             disk,
@@ -124,10 +133,9 @@ export function openStage({ directory, random, clock, maxStageBytes, stagedBytes
             size,
             digests,
           )
-        case 'cache':
-          return fileSource(disk, [cached(stored.file), body(stored.file)], size, digests)
       }
     },
+    bytes: async (stored, size) => readFile(disk, places(stored), size),
     async *verifyBodies(bodies, signal) {
       for await (const each of bodies) {
         signal?.throwIfAborted()

@@ -8,7 +8,8 @@ import { settle } from '../core/time.ts'
 import { localName, type Place, row, version, type World, world } from './world.ts'
 
 const key = 'films/b.mp4'
-const size = 1_000_000
+// More than is read from local disk at once.
+const size = 1_100_000
 
 function bytesOf(seed: number, length = size): Buffer {
   const random = seededRandom(seed)

@@ -93,10 +93,15 @@ export function world(
         .slice(0, limit),
     providers: () => rows,
   }
+  const localSource = (body: LocalBody) => local.get(localName(body)) ?? bytesSource(bytesOf(body), body)
   const reader = createReader({
     journal,
     providers,
-    localSource: body => local.get(localName(body)) ?? bytesSource(bytesOf(body), body),
+    localSource,
+    localBytes: body =>
+      local.has(localName(body))
+        ? Array.fromAsync(localSource(body).open(0, body.size)).then(chunks => Buffer.concat(chunks))
+        : bytesOf(body),
     clock,
     random,
     options: { firstByteMs: 2000, idleMs: 15_000, absence: 'reachable', allowStale: false, hedge: false, ...options },

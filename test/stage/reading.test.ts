@@ -180,6 +180,43 @@ describe('a source', () => {
   })
 })
 
+describe('a body at once', () => {
+  test('comes in one reading, in memory of its own, wherever its file is by then, which is closed again', async () => {
+    const scene = await stored(1_000_000)
+    const { disk, open, reads } = counting()
+    const stage = again(scene, disk)
+    const first = await stage.bytes({ in: 'file', file: scene.file }, 1_000_000)
+    expect(reads()).toBe(1)
+    expect(scene.body.equals(first)).toBe(true)
+    first.fill(0)
+    await stage.moveToCache(scene.file)
+    for (const tree of ['file', 'cache'] as const) {
+      expect(scene.body.equals(await stage.bytes({ in: tree, file: scene.file }, 1_000_000)), tree).toBe(true)
+    }
+    expect(open()).toBe(0)
+  })
+
+  test('of another length, gone, or one that cannot be read is an error, and its file is closed', async () => {
+    const scene = await stored(100_000)
+    const body = { in: 'file', file: scene.file } as const
+    const { disk, open } = counting()
+    const unreadable = intercepted(disk, async (call, run) => {
+      if (call.operation === 'file.read') throw systemError('EIO', 'read')
+      return await run()
+    })
+    await expect(again(scene, unreadable).bytes(body, 100_000)).rejects.toMatchObject({
+      ...corrupt,
+      rule: 'unreadable',
+    })
+    const stage = again(scene, disk)
+    await truncate(scene.at, 99_999)
+    await expect(stage.bytes(body, 100_000)).rejects.toMatchObject({ ...corrupt, rule: 'size' })
+    expect(open()).toBe(0)
+    await stage.unlinkBody(scene.file)
+    await expect(stage.bytes(body, 100_000)).rejects.toMatchObject({ ...corrupt, rule: 'missing' })
+  })
+})
+
 describe('damage', () => {
   test('of any one bit is found before a whole reading is complete (I7)', async () => {
     const scene = await stored(300_000)

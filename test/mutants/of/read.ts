@@ -23,9 +23,9 @@ export const ofRead: readonly Mutant[] = [
   {
     name: 'the digest of a small body is not compared',
     breaks: 'I24',
-    file: 'src/read/get.ts',
-    find: 'if (check.isRight()) return bytesStretch(stretch.from, whole)',
-    becomes: 'if (check.isRight() || at === end) return bytesStretch(stretch.from, whole)',
+    file: 'src/read/whole.ts',
+    find: '  if (isWhole(pin, whole)) return bytesStretch(from, whole)',
+    becomes: '  if (isWhole(pin, whole) || whole.byteLength === pin.size) return bytesStretch(from, whole)',
     test: 'test/read/get.test.ts',
     only: "I24: wrong bytes of a small object are nobody's trouble",
   },
