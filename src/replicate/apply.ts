@@ -12,6 +12,7 @@ import {
   busy,
   conflict,
   isAhead,
+  isAheadNow,
   isPrecondition,
   noteClock,
   type Overtaken,
@@ -48,8 +49,8 @@ export interface Applying {
  * An unknown outcome rejects; the next attempt asks the provider before it sends anything.
  */
 export async function apply(applying: Applying): Promise<Settled> {
-  const { task, target, now } = applying
-  if (isAhead(task.write.version, target, now()))
+  const { task, target, now, signal } = applying
+  if (await isAheadNow(task.write.version, target, now, signal))
     throw conflict(
       `the write's stamp is more than 5 minutes ahead of the clock of ${target.provider.name}: set this machine's clock`,
       'CLOCK',

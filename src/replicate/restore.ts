@@ -84,6 +84,8 @@ export function restoring(deps: RestoringDeps): Restoring {
   }
 
   async function work(): Promise<void> {
+    // It may have nothing to wait for, and end before whoever began it has noted that it began.
+    await Promise.resolve()
     try {
       for (const [seq] of queued) {
         const row = journal.write(seq)

@@ -1,4 +1,5 @@
 import { HoldfastError } from '../core/errors.ts'
+import { identityKey } from '../core/key.ts'
 import type { Capabilities, Proof, Provider, RemoteObject } from '../core/provider.ts'
 import type { Slot } from '../core/limiter.ts'
 import type { Version } from '../core/version.ts'
@@ -49,6 +50,22 @@ export function noteClock(target: Target, serverTime: number | undefined, now: n
  */
 export function isAhead(version: Version, target: Target, now: number): boolean {
   return versionTime(version) > now + (target.skew.offsetMs ?? 0) + maxClockLeadMs
+}
+
+/**
+ * The same of a write of ours, by what the provider's clock says now: what is remembered may be of an answer that this process read long after it came, because it stood
+ * still, or of a time when this machine's clock was wrong. Nothing is sent of what is ahead, so that nothing else would ever correct it.
+ */
+export async function isAheadNow(
+  version: Version,
+  target: Target,
+  now: () => number,
+  signal: AbortSignal,
+): Promise<boolean> {
+  if (!isAhead(version, target, now())) return false
+  const identity = await target.provider.head(identityKey, signal)
+  noteClock(target, identity?.serverTime, now())
+  return isAhead(version, target, now())
 }
 
 /** A newer write is there: this one needs to go nowhere any more. */

@@ -82,6 +82,15 @@ test('a driver with its own client reads past the SDK once the SDK has shown the
   }
 })
 
+test.each(['', null])('credentials whose session token is %j have none, by the SDK and past it', async sessionToken => {
+  const looked = reply(200, { ...ofObject, 'content-length': '5' })
+  await using server = await startRecorder(looked)
+  const provider = await amazonAt(server.endpoint, { credentials: { ...secrets, sessionToken } as never })
+  await provider.head('a', signal)
+  await provider.head('a', signal)
+  expect(server.requests.map(({ headers }) => headers['x-amz-security-token'])).toEqual([undefined, undefined])
+})
+
 describe('a client that the user brought', () => {
   const config = { region: 'us-east-1', credentials: secrets, forcePathStyle: true }
   type Change = (client: S3Client) => void

@@ -1,6 +1,7 @@
 import { expect, test } from 'vitest'
 import { digestsOf } from '../../src/core/digest.ts'
 import { HoldfastError } from '../../src/core/errors.ts'
+import { identityKey } from '../../src/core/key.ts'
 import { noMemo, type Provider } from '../../src/core/provider.ts'
 import { bytesSource } from '../../src/core/source.ts'
 import { makeVersion, type Version } from '../../src/core/version.ts'
@@ -103,5 +104,21 @@ test.each(['put', 'delete'] as const)(
     await writeMarker(late.target, 'k', ahead, late.now, late.signal)
     await expect(apply(late)).rejects.toMatchObject(blocked('CONFLICT'))
     expect(await bodyAt(provider, 'k')).toBeUndefined()
+  },
+)
+
+test.each(['put', 'delete'] as const)(
+  'a %s is not taken for one from a clock ahead by what was heard too late of the clock of its provider: it is asked for the time once more (I41)',
+  async kind => {
+    const inner = memory({ name: 'a', clock })
+    await putAt(inner, identityKey, '{}')
+    // As of an answer that was read twenty minutes after it came, since the process stood still.
+    const late = applying(inner, kind)
+    late.target.skew.offsetMs = -20 * 60_000
+    expect(await apply(late)).toMatchObject({ is: 'stored' })
+    expect(late.target.skew.offsetMs).toBe(0)
+    const unheard = applying(memory({ name: 'b', clock }), kind)
+    unheard.target.skew.offsetMs = -20 * 60_000
+    await expect(apply(unheard), 'nobody tells the time there').rejects.toMatchObject({ reason: 'CLOCK' })
   },
 )

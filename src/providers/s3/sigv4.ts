@@ -49,7 +49,9 @@ export function sigV4(): (request: Unsigned, by: Signer, scope: Scope, at: Date)
     const time = at.toISOString().replace(/[-:]|\.\d+/g, '')
     const day = time.slice(0, 8)
     const sent: Record<string, string> = { ...headers, 'x-amz-date': time }
-    if (by.sessionToken !== undefined) sent['x-amz-security-token'] = by.sessionToken
+    // As the SDK: an empty one is none.
+    const token = by.sessionToken ?? ''
+    if (token !== '') sent['x-amz-security-token'] = token
     const names = Object.keys(sent)
       .filter(name => name !== unsigned)
       .sort()
