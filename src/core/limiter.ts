@@ -43,6 +43,8 @@ export interface Limiter {
 export interface Slot {
   /** Resolves when the next request may be sent under `maxRequestsPerSecond` and after any pause. One call per request. */
   request(signal: AbortSignal): Promise<void>
+  /** Milliseconds that its requests waited in all for their turns: they say nothing of how fast the provider is. */
+  readonly waitedMs: number
   succeeded(): void
   failed(error: unknown): void
   /** Gives the slot back; nothing is learned. */
@@ -121,6 +123,7 @@ export function createLimiter(options: LimiterOptions): Limiter {
     const cutsBefore = cuts
     const peaksBefore = peaks
     let isSettled = false
+    let waitedMs = 0
     const settle = (learn: () => void): void => {
       if (isSettled) return
       isSettled = true
@@ -129,13 +132,18 @@ export function createLimiter(options: LimiterOptions): Limiter {
       wake()
     }
     return {
+      get waitedMs() {
+        return waitedMs
+      },
       async request(signal) {
+        const asked = clock.monotonic()
         // A pause that begins while a turn is waited for ends that turn: else all that wait would go at once after it.
         do {
           await waitOut(pausedMs, signal)
           const turn = pace.reserve()
           await waitOut(() => turn - clock.monotonic(), signal)
         } while (pausedMs() > 0)
+        waitedMs += clock.monotonic() - asked
         signal.throwIfAborted()
       },
       succeeded: () =>
@@ -146,11 +154,12 @@ export function createLimiter(options: LimiterOptions): Limiter {
       failed: error =>
         settle(() => {
           if (!(error instanceof HoldfastError)) return
-          const { reason, retryAfterMs } = error
-          if (retryAfterMs !== undefined) pause(retryAfterMs)
+          const { reason, retryAfterMs = 0 } = error
+          pause(retryAfterMs)
           if (cutsBefore !== cuts || (reason !== 'THROTTLED' && reason !== 'TIMEOUT')) return
           cut()
-          if (reason === 'THROTTLED' && retryAfterMs === undefined) pause(unaskedPauseMs())
+          // A wait of no time is no word for how long.
+          if (reason === 'THROTTLED' && retryAfterMs === 0) pause(unaskedPauseMs())
         }),
       released: () => settle(() => {}),
     }

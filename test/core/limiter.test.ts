@@ -77,6 +77,23 @@ test('a service that throttles and does not say for how long gets a pause, twice
   take().succeeded()
   take().failed(throttled())
   expect(limiter.pausedMs).toBe(75)
+  await clock.advance(75)
+  take().succeeded()
+  take().failed(throttled(0))
+  expect(limiter.pausedMs, 'a wait of no time is no word for how long').toBe(75)
+})
+
+test('a slot tells how long its requests waited for their turns', async () => {
+  const { clock, take } = make({ maxRequestsPerSecond: 2 })
+  const [slot, other] = [take(), take()]
+  await slot.request(never)
+  expect(slot.waitedMs).toBe(0)
+  other.failed(throttled(3_000))
+  const requests = slot.request(never).then(() => slot.request(never))
+  await clock.advance(10_000)
+  await requests
+  // The pause, and half a second after the one before less the tenth that was saved up.
+  expect(slot.waitedMs).toBe(3_400)
 })
 
 test('a service that is only slow gets no pause', () => {
