@@ -1,7 +1,7 @@
 import { recognise } from './entry.ts'
 import { markerKey, markerPrefixes } from './key.ts'
 import { readNote } from './note.ts'
-import type { Provider } from './provider.ts'
+import type { Provider, RemoteObject } from './provider.ts'
 import { isVersion, type Version } from './version.ts'
 
 /** The marker of a delete, as one provider has it. */
@@ -18,36 +18,40 @@ export interface Marker {
 
 /**
  * The marker of a delete, beside the objects: what tells a key that was deleted from one that was lost. `undefined` where the provider
- * proved that the key has none. Rejects where it cannot be read: then nobody knows. One `head`; one `get` more where the marker lost its metadata.
+ * proved that the key has none. Rejects where it cannot be read: then nobody knows. One `get`, and not a `head`: most keys have no marker, and a 404 without a body leaves
+ * open whether it is the key that is not there, or the bucket.
  */
 export async function markerAt(provider: Provider, key: string, signal: AbortSignal): Promise<Marker | undefined> {
-  const found = await provider.head(markerKey(key), signal)
+  const found = await readMarker(provider, markerKey(key), signal)
   if (found === undefined) return undefined
-  const { token, modifiedAt, serverTime } = found
-  const there = recognise(found)
+  const { object, said } = found
+  const { token, modifiedAt, serverTime } = object
+  const there = recognise(object)
   // Without its entry (a copy of the bucket that left metadata out) the body says it: the time of the copy would delete what was put since.
-  const said = there.whose === 'ours' ? undefined : await readBody(provider, found.key, signal)
-  const version = said?.key === key ? said.version : there.version
+  const version = there.whose !== 'ours' && said?.key === key ? said.version : there.version
   return { version, token, modifiedAt, serverTime }
 }
 
 /** Whose marker this object under `.holdfast/deleted/` or `.holdfast/deleted-long/` is; `undefined` where it does not say. */
 export async function keyOfMarker(provider: Provider, name: string, signal: AbortSignal): Promise<string | undefined> {
   const [whole] = markerPrefixes
-  const key = name.startsWith(whole) ? name.slice(whole.length) : (await readBody(provider, name, signal))?.key
+  const key = name.startsWith(whole) ? name.slice(whole.length) : (await readMarker(provider, name, signal))?.said?.key
   return key !== undefined && markerKey(key) === name ? key : undefined
 }
 
 /** More than any key needs, escaped as JSON. */
 const longestBody = 16_384
 
-async function readBody(
-  provider: Provider,
-  name: string,
-  signal: AbortSignal,
-): Promise<{ readonly key: string; readonly version: Version } | undefined> {
+interface ReadMarker {
+  readonly object: RemoteObject
+  /** `undefined`: its body is none of ours. */
+  readonly said: { readonly key: string; readonly version: Version } | undefined
+}
+
+async function readMarker(provider: Provider, name: string, signal: AbortSignal): Promise<ReadMarker | undefined> {
   const note = await readNote(provider, name, longestBody, signal)
-  const { format, key, version } = (note?.value ?? {}) as Record<string, unknown>
+  if (note === undefined) return undefined
+  const { format, key, version } = (note.value ?? {}) as Record<string, unknown>
   const isOurs = format === 1 && typeof key === 'string' && typeof version === 'string' && isVersion(version)
-  return isOurs ? { key, version } : undefined
+  return { object: note.object, said: isOurs ? { key, version } : undefined }
 }

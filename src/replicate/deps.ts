@@ -33,6 +33,8 @@ export interface LaneDeps {
   readonly adopt: (key: string, provider: string, signal: AbortSignal) => Promise<Version>
   readonly emit: Emit
   readonly restoring: Pick<Restoring, 'take'>
+  /** Resolves when what came of this and of others is to be recorded: in one commit. */
+  readonly together: () => Promise<void>
   /** The journal takes no changes from this process any more. */
   readonly lost: (error: HoldfastError) => void
   /** Something is in flight no more: its body may be released. */

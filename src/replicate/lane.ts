@@ -14,14 +14,28 @@ import { type Recorded, work } from './work.ts'
 
 /** Up to here the time that a call takes says something of the provider's health: 1 MiB. */
 const smallBytes = 1024 * 1024
-/** After so many fresh writes one of the backlog is sent, and one is looked at, however many fresh ones come. */
+/** For each so many fresh writes one of the backlog is sent, and one is looked at, however many fresh ones come. */
 const mostFreshInRow = 7
 /** So many may wait for the journal's disk at once, beside those that the provider has in hand. */
 const mostUnrecorded = 128
 /** While all slots are taken, nobody asks the journal what is due. */
 const longestFullMs = 1_000
+/** What becomes due within so long is looked for together: each look costs more than what it finds. */
+const restMs = 2
+/** The same while nothing is sent. */
+const downRestMs = 50
+
+/** What was found longer ago is looked for anew: something else may go first by now. */
+const longestHeldMs = 50
 
 type Launch = (task: Task, at: Target) => Promise<Recorded>
+
+/** Found, and in the hand: begun as soon as there is a slot. Nothing else of its key is begun meanwhile. */
+interface Held {
+  readonly task: Task
+  readonly lane: 'fresh' | 'backlog'
+  readonly begin: Launch
+}
 
 /** Everything that goes to one provider. Lanes know nothing of each other: what happens to one provider delays no other. */
 export interface Lane {
@@ -39,7 +53,10 @@ export function openLane(deps: LaneDeps): Lane {
   const id = row.id
   const changed = bell(clock)
   const inFlight = new Map<number, Promise<void>>()
+  /** Of what is in flight, and in the hand. */
   const keys = new Set<string>()
+  let hand: Held[] = []
+  let foundAt = 0
   const seen = attempts(clock, options.holdMs)
   const target: Target = {
     id,
@@ -66,7 +83,7 @@ export function openLane(deps: LaneDeps): Lane {
   const done = run()
   return {
     wake: changed.ring,
-    isBusy: seq => inFlight.has(seq),
+    isBusy: seq => inFlight.has(seq) || hand.some(({ task }) => task.write.seq === seq),
     abandon: (key, upload) => provider.abandon(key, upload, signal),
     done,
   }
@@ -142,6 +159,7 @@ export function openLane(deps: LaneDeps): Lane {
   }
 
   async function pump(): Promise<void> {
+    if (beginHeld() && limiter.inUse >= limiter.limit) return changed.wait(longestFullMs, signal)
     if (isReplaced()) {
       isAdmitted = false
       return
@@ -151,7 +169,8 @@ export function openLane(deps: LaneDeps): Lane {
     start()
     if (breaker.state === 'up') bucket.begin()
     // Whatever is due waits for a slot, and whoever gives one back rings.
-    if (limiter.inUse >= limiter.limit || unrecorded() >= mostUnrecorded) return changed.wait(longestFullMs, signal)
+    if (limiter.inUse >= limiter.limit || unrecorded() >= mostUnrecorded)
+      return changed.wait(longestFullMs, signal, restMs)
     const now = clock.now()
     const next = lease.nextAt(id)
     const until = next === undefined ? Number.POSITIVE_INFINITY : Math.max(next - now, 0)
@@ -160,7 +179,7 @@ export function openLane(deps: LaneDeps): Lane {
       until === 0
         ? Math.max(50, Math.min(Math.max(breaker.retryInMs, limiter.pausedMs), 1000))
         : Math.min(until, 60_000)
-    await changed.wait(patience, signal)
+    await changed.wait(patience, signal, breaker.retryInMs > 0 ? downRestMs : restMs)
   }
 
   /** The provider is done with them, the journal is not. */
@@ -172,41 +191,68 @@ export function openLane(deps: LaneDeps): Lane {
     const now = clock.now()
     const query = (limit: number, order: 'oldest' | 'fresh') => ({ provider: id, now, limit, order, except: keys })
     if (breaker.retryInMs > 0 || limiter.free('backlog') <= 0 || unrecorded() >= mostUnrecorded) return
+    // As many more as are in flight: the journal is asked once for all of them. A provider that bears one at a time is given what is due then.
+    const ahead = limiter.limit - 1
+    const room = (lane: 'fresh' | 'backlog') => {
+      const free = limiter.free(lane)
+      return free === 0 ? 0 : Math.max(0, free + ahead - hand.length)
+    }
     const launch = (
       lane: 'fresh' | 'backlog',
       most: number,
       find: (limit: number) => readonly Task[],
       begin: Launch,
     ) => {
-      const free = Math.min(limiter.free(lane), most)
-      if (free <= 0) return 0
-      let begun = 0
-      for (const task of find(free)) {
-        if (!enter(task, lane, begin)) break
-        begun++
+      const limit = Math.min(room(lane), most)
+      if (limit <= 0) return
+      for (const task of find(limit)) {
+        keys.add(task.write.key)
+        hand.push({ task, lane, begin })
       }
-      return begun
     }
     const looks = (limit: number) =>
       lease.looks(query(limit, 'oldest')).filter(({ write }) => seen.isHeldLongEnough(write.seq))
     const oldest = (limit: number) => lease.due(query(limit, 'oldest'))
     const lookAtSome = (most: number) => launch('backlog', most, looks, lookAt)
     const sendOldest = (most: number) => launch('backlog', most, oldest, send)
-    if (freshInRow >= mostFreshInRow) {
-      freshInRow = 0
+    foundAt = clock.monotonic()
+    const owed = Math.floor(freshInRow / mostFreshInRow)
+    if (owed > 0) {
+      freshInRow -= owed * mostFreshInRow
       isLooksTurn = !isLooksTurn
-      if (isLooksTurn) lookAtSome(1)
-      sendOldest(1)
-      if (!isLooksTurn) lookAtSome(1)
+      if (isLooksTurn) lookAtSome(owed)
+      sendOldest(owed)
+      if (!isLooksTurn) lookAtSome(owed)
     }
-    freshInRow += launch('fresh', Number.POSITIVE_INFINITY, limit => lease.due(query(limit, 'fresh')), send)
-    const free = limiter.free('backlog')
-    if (free <= 0) return
-    // Where slots come one at a time, whoever is asked first would get all of them.
-    isLooksTurn = !isLooksTurn
-    if (free > 1 || isLooksTurn) lookAtSome(Math.ceil(free / 4))
-    sendOldest(Number.POSITIVE_INFINITY)
-    lookAtSome(Number.POSITIVE_INFINITY)
+    launch('fresh', Number.POSITIVE_INFINITY, limit => lease.due(query(limit, 'fresh')), send)
+    const left = room('backlog')
+    if (left > 0) {
+      // Where slots come one at a time, whoever is asked first would get all of them.
+      isLooksTurn = !isLooksTurn
+      if (left > 1 || isLooksTurn) lookAtSome(Math.ceil(left / 4))
+      sendOldest(Number.POSITIVE_INFINITY)
+      lookAtSome(Number.POSITIVE_INFINITY)
+    }
+    beginHeld()
+  }
+
+  /** Begins what was found, in its order, as far as there are slots. Answers whether something is left that waits for one. */
+  function beginHeld(): boolean {
+    if (clock.monotonic() - foundAt > longestHeldMs) putBack()
+    let begun = 0
+    for (const { task, lane, begin } of hand) {
+      if (!enter(task, lane, begin)) break
+      if (lane === 'fresh') freshInRow++
+      begun++
+    }
+    hand = hand.slice(begun)
+    if (breaker.retryInMs > 0) putBack()
+    return hand.length > 0
+  }
+
+  function putBack(): void {
+    for (const { task } of hand) keys.delete(task.write.key)
+    hand = []
   }
 
   function enter(task: Task, lane: 'fresh' | 'backlog', begin: Launch): boolean {
@@ -217,7 +263,6 @@ export function openLane(deps: LaneDeps): Lane {
       slot.released()
       return false
     }
-    keys.add(task.write.key)
     inFlight.set(task.write.seq, through(task, begin, slot, ticket))
     return true
   }
@@ -262,6 +307,7 @@ export function openLane(deps: LaneDeps): Lane {
   async function blockProvider(reason: Reason, message: string): Promise<void> {
     if (isAdmitted) refusals++
     isAdmitted = false
+    putBack()
     await tellHealth({ state: 'blocked', reason, message })
   }
 

@@ -15,12 +15,17 @@ import { type Lane, openLane } from './lane.ts'
 import { asError, worthUnblocking } from './policy.ts'
 import { repairShare } from './room.ts'
 import { restoring } from './restore.ts'
+import { together } from './together.ts'
 import { bell } from './wake.ts'
 
 /** How often a process that does not replicate asks whether the one that does is gone. */
 const leaseEveryMs = 1_000
 /** What waits for a person, or for time, is tried again so often. */
 const unblockEveryMs = 3_600_000
+/** What is done with may be on local disk for so much longer: many are released in one commit. */
+const houseRestMs = 20
+/** What came of writes is recorded so often: what a power cut takes of it is looked at again. */
+const recordEveryMs = 10
 /** Longest silence of a provider, longest call without a body, slowest body. */
 const idleMs = 15_000
 const deadlineMs = 60_000
@@ -98,6 +103,7 @@ async function replicate(deps: ReignDeps, lease: Lease, outer: AbortSignal): Pro
   const lost = new AbortController()
   const signal = AbortSignal.any([outer, lost.signal])
   const changed = bell(clock)
+  const record = together(clock, recordEveryMs)
   const lanes = new Map<number, Lane>()
   const lose = (error: unknown) => {
     const ours = asError(error)
@@ -151,6 +157,7 @@ async function replicate(deps: ReignDeps, lease: Lease, outer: AbortSignal): Pro
         restoring: restorer,
         lost: (error: HoldfastError) => lose(error),
         freed: changed.ring,
+        together: record,
         signal,
       }),
     )
@@ -192,7 +199,7 @@ async function replicate(deps: ReignDeps, lease: Lease, outer: AbortSignal): Pro
         unblockedAt = clock.monotonic()
         for (const { row } of deps.providers) await lease.unblock(row.id, worthUnblocking)
       }
-      if (!hasMore) await changed.wait(10_000, signal)
+      if (!hasMore) await changed.wait(10_000, signal, houseRestMs)
     }
   } catch (error) {
     if (!outer.aborted) lose(error)

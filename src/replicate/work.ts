@@ -105,9 +105,16 @@ export function work(deps: WorkDeps): Work {
       lookAt: storedAt + options.holdMs + (options.holdMs === 0 ? 0 : leadOf(write, at, storedAt)),
     }
     attempts.stored(write.seq)
+    // Somebody waits for what came of a condition; all else is recorded with others.
+    if (write.state !== 'tentative') await deps.together()
     if (write.state === 'tentative') await lease.decide(write.seq, { kept: true, provider: id, evidence })
     else await lease.stored(write.seq, id, evidence)
     emit('stored', { key: write.key, version: write.version, provider: provider.name })
+  }
+
+  async function verified(seq: number): Promise<void> {
+    await deps.together()
+    await lease.verified(seq, id)
   }
 
   async function settle(task: Task, settled: Exclude<Settled, { is: 'stored' }>): Promise<void> {
@@ -168,7 +175,7 @@ export function work(deps: WorkDeps): Work {
     switch (looked.is) {
       case 'verified':
         attempts.verified(write.seq)
-        return { is: lease.verified(write.seq, id).then(() => emit('verified', about)) }
+        return { is: verified(write.seq).then(() => emit('verified', about)) }
       case 'lost':
         // A bucket that was emptied or replaced is not to be filled again by thousands of small repairs.
         await confirmIdentity(provider, deps.identity(), signal)

@@ -1,5 +1,6 @@
 import { S3, S3Client } from '@aws-sdk/client-s3'
 import { describe, expect, test } from 'vitest'
+import { markerAt } from '../../src/core/marker.ts'
 import type { Provider } from '../../src/core/provider.ts'
 import { s3 } from '../../src/providers/s3.ts'
 import { sigV4 } from '../../src/providers/s3/sigv4.ts'
@@ -276,4 +277,17 @@ describe('what goes wrong is judged as what the SDK throws', () => {
     await expect(provider.head('a', AbortSignal.abort(reason))).rejects.toBe(reason)
     await expect.poll(() => server.open()).toBeLessThanOrEqual(1)
   })
+})
+
+test('that a key has no marker of a delete is one request, and no question after the bucket', async () => {
+  const whole = reply(200, ofObject, 'hello')
+  const missing = refuse(404, 'NoSuchKey')
+  await using server = await startRecorder((request, response, seen) =>
+    (seen.url.includes('deleted') ? missing : whole)(request, response, seen),
+  )
+  const provider = await amazonAt(server.endpoint)
+  await read(provider, 'a')
+  const before = server.requests.length
+  expect(await markerAt(provider, 'k', signal)).toBeUndefined()
+  expect(server.requests.slice(before).map(({ method }) => method)).toEqual(['GET'])
 })

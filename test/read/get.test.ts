@@ -353,7 +353,7 @@ test('a marker that cannot be read: neither served nor repaired', async () => {
   for (const fault of [outage, { kind: 'hang' }] as const) {
     const w = world()
     await w.store(w.second, key, 5, Buffer.alloc(500_000))
-    w.first.faults.rules = [{ on: 'head', key: markerKey(key), fault }]
+    w.first.faults.rules = [{ on: 'get', key: markerKey(key), fault }]
     expect(await failure(w.passing(w.get(key)))).toMatchObject({ code: 'UNAVAILABLE', key })
     expect(w.missing).toEqual([])
     expect(w.second.open).toEqual({ now: 0, ever: 1 })

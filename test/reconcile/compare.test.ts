@@ -103,7 +103,7 @@ describe('what wins', () => {
       { kind: 'deleted', key: 'deleted', version: now },
       { kind: 'missing', key: 'lost', version: hourAgo },
     ])
-    expect(w.mended).toMatchObject([
+    expect(w.mended.toSorted((one, other) => (one.key < other.key ? -1 : 1))).toMatchObject([
       { key: 'deleted', wanted: { is: 'delete', version: now }, targets: [2] },
       { key: 'lost', wanted: { is: 'object' }, targets: [1] },
     ])
@@ -241,11 +241,11 @@ describe('what settles nothing', () => {
   test('I27: a key, or a marker, that a provider cannot be asked for', async () => {
     const w = await withOne()
     for (const key of ['head', 'marker']) await plant(w.first.inner, key, { version: hourAgo })
-    w.second.faults.rules = ['head', '.holdfast/deleted/marker'].map(key => ({
-      on: 'head',
-      key,
-      fault: { kind: 'fail', code: 'DENIED', reason: 'FORBIDDEN' },
-    }))
+    const fault = { kind: 'fail', code: 'DENIED', reason: 'FORBIDDEN' } as const
+    w.second.faults.rules = [
+      { on: 'head', key: 'head', fault },
+      { on: 'get', key: '.holdfast/deleted/marker', fault },
+    ]
     const { drift, counters } = await w.run({ repair: true }).all()
     expect(drift).toMatchObject([
       { key: 'head', version: undefined, ...impossible('could not be asked'), providers: [{}, { has: 'unknown' }] },

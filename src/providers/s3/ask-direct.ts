@@ -9,7 +9,7 @@ import {
   type Refusal,
   type Target,
 } from './call.ts'
-import { hasRequestId, judge, notProvider, protocolError, type Seen } from './classify.ts'
+import { hasRequestId, judge, notProvider, protocolError, type Seen, type Verdict } from './classify.ts'
 import { correctClock } from './clock.ts'
 import type { Asked, Request } from './direct.ts'
 import { readBody } from './read-body.ts'
@@ -64,7 +64,12 @@ export async function askDirect(
     const answer: Seen = { status, headers }
     seen = answer
     await correctClock(client, headers)
-    if (status >= 300) throw refusalOf(status, (await readBody(body, mostErrorBytes)).bytes)
+    if (status >= 300) {
+      const { bytes, isWhole } = await readBody(body, mostErrorBytes)
+      const absent = status === 404 && isWhole ? absence(answer, bytes) : undefined
+      if (absent !== undefined) return { refused: absent }
+      throw refusalOf(status, bytes)
+    }
     const begins = asking.streams === true ? '' : await beginning(status, body)
     if (!hasRequestId(headers) && !isSpoken(target.dialect(), asking, answer, begins)) {
       return refusal(notProvider(errors, asking, `got ${status} without the headers of S3`))
@@ -73,6 +78,22 @@ export async function askDirect(
       return refusal(protocolError(errors, asking, `got ${status} before all of the body was sent`))
     }
     return { ...answer, output: { Body: body }, begins, letGo }
+  }
+
+  /** That there is no object is no error to most who ask, and errors are dear: this one is made when somebody wants it. */
+  function absence(answer: Seen, bytes: Buffer): Verdict | undefined {
+    const code = bytes.byteLength === 0 ? undefined : tag(bytes.toString('utf8'), 'Code')
+    if (code !== undefined && code !== 'NoSuchKey') return undefined
+    let judged: Verdict | undefined
+    return {
+      status: answer.status,
+      code,
+      spoke: code !== undefined || hasRequestId(answer.headers),
+      get error() {
+        judged ??= judge(errors, refusalOf(answer.status, bytes), asking, answer)
+        return judged.error
+      },
+    }
   }
 
   /** Reads an answer to its end, before which the connection serves no other request. */
