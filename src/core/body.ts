@@ -22,7 +22,7 @@ export interface ReadBody {
   readonly knownSize: number | undefined
   /**
    * The same bytes at once, where they are in memory and at most this many: text is encoded, memory may be a view of what the caller keeps. Instead of
-   * `chunks`, in the turn in which the body was taken in hand.
+   * `chunks`, in the turn in which the body was taken in hand; whoever uses them later looks whether their length is still the same.
    */
   readonly whole: (mostBytes: number) => Uint8Array | undefined
   /**

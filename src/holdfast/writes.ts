@@ -14,7 +14,8 @@ import {
   type Refusal,
   refusedKeptMs,
 } from '../journal/contract.ts'
-import { commitDraft, type Draft, smallBytes } from '../stage/drafts.ts'
+import { commitDraft, type Draft } from '../stage/drafts.ts'
+import { longestPageBytes } from '../stage/pages.ts'
 import type { Stage } from '../stage/stage.ts'
 import type { Doubt } from './doubt.ts'
 import { checkDelete } from './input/calls.ts'
@@ -55,7 +56,7 @@ export async function put(deps: WriteDeps, key: unknown, body: unknown, options:
   })
   const checkedKey = checkKey(key, providers)
   signal?.throwIfAborted()
-  const draft = await deps.stage.receive(incoming.whole(smallBytes) ?? incoming.chunks, {
+  const draft = await deps.stage.receive(incoming.whole(longestPageBytes) ?? incoming.chunks, {
     expected: { ...expected, size: incoming.knownSize },
     checksum,
     signal: underClose(deps, signal),

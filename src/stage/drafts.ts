@@ -5,7 +5,15 @@ import type { Budget, Reservation } from './budget.ts'
 import { corruptBody, diskFull, errno } from './failures.ts'
 import type { Paths } from './files.ts'
 import { shared } from './group.ts'
-import { type AskedChecksum, type Expected, copyIn, type IntakeDigests, type IntakeFile, takeIn } from './intake.ts'
+import {
+  type AskedChecksum,
+  copyIn,
+  type Expected,
+  type IntakeDigests,
+  type IntakeFile,
+  type IntakeOptions,
+  takeIn,
+} from './intake.ts'
 import type { Poison, Steps } from './poison.ts'
 import { fileSource } from './reading.ts'
 
@@ -105,30 +113,26 @@ export function draftMaker({ paths, disk, random, budget, poison, steps }: Draft
     const { expected = {}, signal } = options
     signal?.throwIfAborted()
     refuse(poison.here())
-    const reservation = budget.reserve(expected.size)
+    const known = body instanceof Uint8Array ? body.byteLength : expected.size
+    const reservation = budget.reserve(known)
     let draft: DraftFile | undefined
+    const intake: IntakeOptions = {
+      expected,
+      checksum: options.checksum,
+      smallBytes: options.smallBytes ?? smallBytes,
+      signal,
+      grown: bytes => reservation.cover(bytes),
+      openFile: async () => {
+        draft = await openDraft(known)
+        return draft
+      },
+    }
     try {
-      if (body instanceof Uint8Array) {
-        const { digests, bytes } = copyIn(body, expected, options.checksum)
-        reservation.settle(bytes.byteLength)
-        return rowDraft(bytes, digests, reservation)
-      }
-      const intake = await takeIn(body, {
-        expected,
-        checksum: options.checksum,
-        smallBytes: options.smallBytes ?? smallBytes,
-        signal,
-        grown: bytes => reservation.cover(bytes),
-        openFile: async () => {
-          draft = await openDraft(expected.size)
-          return draft
-        },
-      })
-      reservation.settle(intake.size)
+      const { size, digests, bytes } = await (body instanceof Uint8Array ? copyIn(body, intake) : takeIn(body, intake))
+      reservation.settle(size)
       await draft?.finish()
       signal?.throwIfAborted()
       refuse(poison.here())
-      const { size, digests, bytes } = intake
       return bytes === undefined
         ? fileDraft(draft?.file ?? '', size, digests, reservation)
         : rowDraft(bytes, digests, reservation)
@@ -178,8 +182,10 @@ export function draftMaker({ paths, disk, random, budget, poison, steps }: Draft
     }
   }
 
+  const askFree = shared(() => steps.change(() => disk.fileSystem(paths.drafts)))
+
   async function checkFree(size: number): Promise<void> {
-    const { freeBytes } = await steps.change(() => disk.fileSystem(paths.drafts))
+    const { freeBytes } = await askFree()
     if (freeBytes < size) throw diskFull(paths.root, undefined)
   }
 

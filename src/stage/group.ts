@@ -1,12 +1,12 @@
 /**
- * One run of `work` for all who asked before it began: those who ask while it runs share the next. A rejection goes to all who
- * shared the run.
+ * One run of `work` for all who asked before it began: those who ask while it runs share the next. Its answer and its rejection go to
+ * all who shared the run.
  */
-export function shared(work: () => Promise<void>): () => Promise<void> {
-  let running: Promise<void> | undefined
-  let next: Promise<void> | undefined
+export function shared<T>(work: () => Promise<T>): () => Promise<T> {
+  let running: Promise<T> | undefined
+  let next: Promise<T> | undefined
 
-  function begin(): Promise<void> {
+  function begin(): Promise<T> {
     next = undefined
     running = work().finally(() => {
       running = undefined

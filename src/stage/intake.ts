@@ -1,13 +1,9 @@
 import { createHash } from 'node:crypto'
 import { mismatch } from '../core/body.ts'
 import { type ChecksumAlgorithm, checksummer, type KeptChecksum } from '../core/checksum.ts'
+import { type HoldfastError, invalid } from '../core/errors.ts'
 import { type Digests, digester, digestsOf, hexToBase64 } from '../core/digest.ts'
-
-/**
- * Bytes of a write to disk. A put holds two of these at most: one being written, one being filled. Digests of a page are computed in the
- * calling thread, so that longer ones would hold up everything else there for longer.
- */
-const pageBytes = 262_144
+import { pageBytes, pageFor, putBack } from './pages.ts'
 
 /** What the caller of a put announced of its body, hex; checked while and after it arrives. */
 export interface Expected {
@@ -68,9 +64,10 @@ export async function takeIn(chunks: AsyncIterable<Uint8Array>, options: IntakeO
   const digests = intakeDigester(expected.sha256 !== undefined, checksum?.algorithm)
   const isLarge = expected.size !== undefined && expected.size > smallBytes
   let file = isLarge ? await options.openFile() : undefined
-  let page = newPage(
-    isLarge ? Math.min(expected.size, pageBytes) : Math.max(0, Math.min(expected.size ?? smallBytes, smallBytes)),
-  )
+  // A small body keeps the memory that it came into.
+  let page = isLarge
+    ? pageFor(Math.min(expected.size, pageBytes))
+    : new Uint8Array(Math.max(0, Math.min(expected.size ?? smallBytes, smallBytes)))
   let spare: Uint8Array | undefined
   let filled = 0
   let received = 0
@@ -81,18 +78,20 @@ export async function takeIn(chunks: AsyncIterable<Uint8Array>, options: IntakeO
   try {
     for (let step = await body.next(); step.done !== true; step = await body.next()) {
       const chunk = step.value
-      received += chunk.byteLength
+      const length = chunk.byteLength
+      received += length
       if (expected.size !== undefined && received > expected.size) throw mismatch('size', expected.size, received)
       grown(received)
-      for (let at = 0; at < chunk.byteLength; ) {
+      for (let at = 0; at < length; ) {
         if (filled === page.byteLength) await turnPage()
+        if (chunk.byteLength !== length) throw changed(received - length + at, length, chunk.byteLength)
         const part = chunk.subarray(at, at + page.byteLength - filled)
         page.set(part, filled)
         filled += part.byteLength
         at += part.byteLength
       }
     }
-    if (expected.size !== undefined && received !== expected.size) throw mismatch('size', expected.size, received)
+    checkSize(received, expected)
     const last = page.subarray(0, filled)
     digests.update(last)
     const computed = digests.finish()
@@ -117,8 +116,9 @@ export async function takeIn(chunks: AsyncIterable<Uint8Array>, options: IntakeO
   async function turnPage(): Promise<void> {
     file ??= await options.openFile()
     if (page.byteLength < pageBytes) {
-      const longer = newPage(Math.min(pageBytes, Math.max(4 * page.byteLength, 65_536)))
+      const longer = pageFor(page.byteLength + 1)
       longer.set(page)
+      putBack(page)
       page = longer
       return
     }
@@ -129,25 +129,60 @@ export async function takeIn(chunks: AsyncIterable<Uint8Array>, options: IntakeO
     writing.catch(body.interrupt)
     position += filled
     const written = page
-    page = spare ?? newPage(pageBytes)
+    page = spare ?? pageFor(pageBytes)
     spare = written
     filled = 0
   }
 }
 
-/** Takes in a small body that is in memory already, in a copy of its own. Throws CHECKSUM as `takeIn` does. */
-export function copyIn(
-  body: Uint8Array,
-  expected: Expected,
-  checksum: AskedChecksum | undefined,
-): { readonly bytes: Uint8Array; readonly digests: IntakeDigests } {
-  const { size = body.byteLength, sha256 } = expected
-  if (body.byteLength !== size) throw mismatch('size', size, body.byteLength)
-  const bytes = new Uint8Array(body)
-  const withMore = sha256 !== undefined || checksum !== undefined
-  const digests = withMore ? allDigests(bytes, expected, checksum) : { ...digestsOf(bytes), sha256: undefined }
+/**
+ * Takes in a body that is in memory already as a whole, and no longer than a page can be: copied, digested and written in one piece. A small
+ * one is copied before this returns. Rejects as `takeIn` does, and with INVALID where a larger one was changed in length before its turn came.
+ */
+export async function copyIn(body: Uint8Array, options: IntakeOptions): Promise<Intake> {
+  const { expected, checksum, smallBytes, signal, openFile } = options
+  const size = body.byteLength
+  checkSize(size, expected)
+  if (size <= smallBytes) {
+    const bytes = new Uint8Array(body)
+    return { size, digests: wholeDigests(bytes, expected, checksum), bytes }
+  }
+  const file = await openFile()
+  signal?.throwIfAborted()
+  if (body.byteLength !== size) throw changed(0, size, body.byteLength)
+  const page = pageFor(size)
+  try {
+    page.set(body)
+    const bytes = page.subarray(0, size)
+    const digests = wholeDigests(bytes, expected, checksum)
+    await file.write(bytes, 0)
+    return { size, digests, bytes: undefined }
+  } finally {
+    putBack(page)
+  }
+}
+
+/** Memory belongs to whoever gave it: while it was waited for, it may have been handed elsewhere or made smaller. */
+function changed(taken: number, before: number, now: number): HoldfastError {
+  return invalid(
+    'body',
+    'source',
+    `the body failed after ${taken} bytes: memory of ${before} bytes has ${now} bytes now`,
+  )
+}
+
+function checkSize(size: number, expected: Expected): void {
+  if (expected.size !== undefined && size !== expected.size) throw mismatch('size', expected.size, size)
+}
+
+/** Of all the bytes, compared with what was announced of them. */
+function wholeDigests(bytes: Uint8Array, expected: Expected, checksum: AskedChecksum | undefined): IntakeDigests {
+  const digests =
+    expected.sha256 === undefined && checksum === undefined
+      ? { ...digestsOf(bytes), sha256: undefined }
+      : allDigests(bytes, expected, checksum)
   compare(digests, expected, checksum)
-  return { bytes, digests }
+  return digests
 }
 
 function allDigests(bytes: Uint8Array, { sha256 }: Expected, checksum: AskedChecksum | undefined): IntakeDigests {
@@ -165,21 +200,6 @@ function compare(computed: IntakeDigests, expected: Expected, checksum: AskedChe
   if (checksum?.value !== undefined && checksum.value !== computed.checksum?.value) {
     throw mismatch('checksum', checksum.value, computed.checksum?.value ?? 'none')
   }
-}
-
-/** Not from Node's pool, so that nobody else's bytes are in the memory that goes on from here. Those of full length never leave this file, and are used again. */
-function newPage(bytes: number): Uint8Array {
-  if (bytes === pageBytes) return idlePages.pop() ?? Buffer.allocUnsafeSlow(pageBytes)
-  return bytes > 65_536 ? Buffer.allocUnsafeSlow(bytes) : new Uint8Array(bytes)
-}
-
-/** Getting as much memory from the system, and giving it back, costs more than filling it. */
-const idlePages: Uint8Array[] = []
-const mostIdlePages = 32
-
-/** For pages that nobody writes from any more. */
-function putBack(...pages: readonly (Uint8Array | undefined)[]): void {
-  for (const page of pages) if (page?.byteLength === pageBytes && idlePages.length < mostIdlePages) idlePages.push(page)
 }
 
 function intakeDigester(

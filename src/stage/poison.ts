@@ -2,6 +2,7 @@ import { join } from 'node:path'
 import { HoldfastError } from '../core/errors.ts'
 import type { Clock, Disk } from '../core/ports.ts'
 import { diskFailure, diskFull, poisoned, told, tooManyFiles } from './failures.ts'
+import { shared } from './group.ts'
 
 /**
  * The end of an opening: after a write or a sync that failed, nobody knows what is on disk. Nothing is tried again, and nothing is
@@ -12,7 +13,10 @@ export interface Poison {
   set(cause: unknown): Promise<void>
   /** Why this process accepts nothing more; `undefined` while it does. At once, without a look at the mark. */
   here(): HoldfastError | undefined
-  /** The same, with a look at the mark of other processes; also where that fails: nothing is promised on a disk that cannot be looked at. */
+  /**
+   * The same, with a look at the mark of other processes that begins after the call; also where that fails: nothing is promised on a disk
+   * that cannot be looked at. Calls of one moment share a look.
+   */
   look(): Promise<HoldfastError | undefined>
   /** Whether it is so for sure: a look that fails says nothing, and the next one may not. Never rejects. */
   isSure(): Promise<boolean>
@@ -44,14 +48,14 @@ export function openPoison(root: string, disk: Disk, clock: Clock): Poison {
       await disk.syncDirectory(root).catch(() => {})
     },
     here: () => (first === undefined ? undefined : poisoned(root, first.cause)),
-    async look() {
+    look: shared(async () => {
       if (first !== undefined) return poisoned(root, first.cause)
       try {
         return (await disk.stat(mark)) === undefined ? undefined : poisoned(root, undefined)
       } catch (error) {
         return poisoned(root, error)
       }
-    },
+    }),
     async isSure() {
       if (first !== undefined) return true
       return disk.stat(mark).then(

@@ -278,6 +278,29 @@ describe('a disk that fails', () => {
     expect(scene.stage.reservedBytes).toBe(0)
   })
 
+  test('is seen by a look that begins after the mark was put, also while an earlier look is still under way (I4)', async () => {
+    const scene = await openScene()
+    const held = Promise.withResolvers<undefined>()
+    let looks = 0
+    const stage = again(
+      scene,
+      intercepted(nodeDisk, async (call, run) => {
+        const found = await run()
+        if (call.path.endsWith('poisoned') && ++looks === 1) await held.promise
+        return found
+      }),
+    )
+    const early = stage.receive(chunksOf(bytes(20_000)), { expected: { size: 20_000 } })
+    while (looks === 0) await new Promise(resolve => setTimeout(resolve, 1))
+    await writeFile(join(scene.path, 'poisoned'), 'by another process')
+    const late = Array.from({ length: 5 }, () => stage.receive(bytes(20_000)))
+    const outcomes = Promise.allSettled(late)
+    held.resolve(undefined)
+    for (const outcome of await outcomes) expect(outcome).toMatchObject({ status: 'rejected', reason: poisoned })
+    expect(looks).toBe(2)
+    await (await early).discard()
+  })
+
   test('is whole for a new opening once the mark was cleared, and stays refused in the old one', async () => {
     const scene = await openScene()
     const { file, draft } = await put(scene.stage, bytes(50_000))

@@ -4,6 +4,7 @@ import { join } from 'node:path'
 import { describe, expect, test } from 'vitest'
 import { digestsOf } from '../../src/core/digest.ts'
 import { HoldfastError } from '../../src/core/errors.ts'
+import type { Disk } from '../../src/core/ports.ts'
 import { nodeDisk } from '../../src/stage/disk.ts'
 import { bytes, chunksOf, dice, inPieces, observed } from './bodies.ts'
 import { intercepted, systemError } from './disks.ts'
@@ -63,6 +64,128 @@ describe('receiving a body', () => {
     expect(draft.digests).toMatchObject(digestsOf(body))
     expect(published.in === 'file' && (await readFile(join(path, 'bodies', published.file))).equals(body)).toBe(true)
   })
+
+  test('takes bytes that are there as a whole as they were when it digested them, up to 1 MiB, and refuses them where their size was announced otherwise (I2)', async () => {
+    const scene = await openScene()
+    for (const size of [16_385, 65_536, 65_537, 262_144, 262_145, 1_048_576]) {
+      const body = bytes(size)
+      const expected = { ...digestsOf(body), size, sha256: createHash('sha256').update(body).digest('hex') }
+      const given = Buffer.from(body)
+      const stage = again(
+        scene,
+        intercepted(nodeDisk, async (call, run) => {
+          if (call.operation === 'file.write') given.fill(0)
+          return run()
+        }),
+      )
+      const draft = await stage.receive(given, { expected })
+      expect(draft).toMatchObject({ size, digests: digestsOf(body) })
+      const published = await draft.publish()
+      expect(
+        published.in === 'file' && (await readFile(join(scene.path, 'bodies', published.file))).equals(body),
+        `${size}`,
+      ).toBe(true)
+      draft.release()
+    }
+    for (const size of [10, 100_000]) {
+      for (const expected of [{ size: size + 1 }, { size: size - 1 }, { md5: digestsOf(bytes(3)).md5 }]) {
+        await expect(scene.stage.receive(bytes(size), { expected })).rejects.toMatchObject({
+          code: 'CHECKSUM',
+          field: 'size' in expected ? 'size' : 'md5',
+        })
+      }
+    }
+    const stopped = new AbortController()
+    const aborting = again(
+      scene,
+      intercepted(nodeDisk, async (call, run) => {
+        if (call.operation === 'create') stopped.abort(new Error('enough'))
+        return run()
+      }),
+    )
+    await expect(aborting.receive(bytes(100_000), { signal: stopped.signal })).rejects.toThrow('enough')
+    expect(await drafts(scene.path)).toEqual([])
+    expect(scene.stage.reservedBytes).toBe(0)
+  })
+
+  test('gives no page to another body while the disk still writes it, however a put ends (I2)', async () => {
+    const scene = await openScene()
+    const seed = Date.now()
+    const random = dice(seed)
+    const spoilt: string[] = []
+    const slow: Disk = {
+      ...nodeDisk,
+      async create(path) {
+        const file = await nodeDisk.create(path)
+        return {
+          ...file,
+          async write(written, position) {
+            const before = digestsOf(written).md5
+            await new Promise(resolve => setTimeout(resolve, random() * 5))
+            if (digestsOf(written).md5 !== before) spoilt.push(path)
+            if (random() < 0.1) throw systemError('ENOSPC', 'write')
+            await file.write(written, position)
+          },
+        }
+      },
+    }
+    const stage = again(scene, slow)
+    const one = async (i: number): Promise<void> => {
+      const body = bytes([20_000, 100_000, 300_000, 1_000_000][i % 4] as number)
+      const abort = new AbortController()
+      async function* pieces(): AsyncGenerator<Uint8Array> {
+        for (let at = 0; at < body.length; at += 90_000) {
+          yield body.subarray(at, at + 90_000)
+          if (random() < 0.05) throw new Error('the producer failed')
+          if (random() < 0.05) abort.abort(new Error('enough'))
+        }
+      }
+      const expected =
+        random() < 0.2 ? { md5: digestsOf(bytes(1)).md5 } : { size: random() < 0.5 ? body.length : undefined }
+      const draft = await stage
+        .receive(random() < 0.3 ? body : pieces(), { expected, signal: abort.signal })
+        .catch(() => undefined)
+      if (draft === undefined) return
+      const published = await draft.publish()
+      const stored = published.in === 'file' ? await readFile(join(scene.path, 'bodies', published.file)) : undefined
+      expect(stored?.equals(body), `seed ${seed}`).toBe(true)
+      await draft.discard()
+    }
+    for (let round = 0; round < 4; round++) await Promise.all(Array.from({ length: 40 }, (_, i) => one(i)))
+    expect(spoilt, `seed ${seed}`).toEqual([])
+    expect(await drafts(scene.path)).toEqual([])
+    expect(stage.reservedBytes).toBe(0)
+  })
+
+  test.for([
+    ['a stream', 'made smaller'],
+    ['a stream', 'handed elsewhere'],
+    ['bytes', 'made smaller'],
+    ['bytes', 'handed elsewhere'],
+  ] as const)(
+    'refuses %s whose memory is %s while it is taken in: nothing shorter than its size is promised (I2)',
+    async ([from, how]) => {
+      const scene = await openScene()
+      const size = 1_000_000
+      const memory = new ArrayBuffer(size, { maxByteLength: size })
+      const body = new Uint8Array(memory, 0, size)
+      body.set(bytes(size))
+      const stage = again(
+        scene,
+        intercepted(nodeDisk, async (call, run) => {
+          if (call.operation === (from === 'bytes' ? 'create' : 'file.write') && body.byteLength > 0) {
+            if (how === 'made smaller') memory.resize(100)
+            else structuredClone(memory, { transfer: [memory] })
+          }
+          return run()
+        }),
+      )
+      const receiving = stage.receive(from === 'bytes' ? body : chunksOf(body), { expected: { size } })
+      await expect(receiving).rejects.toMatchObject({ code: 'INVALID', field: 'body', rule: 'source' })
+      expect(await drafts(scene.path)).toEqual([])
+      expect(stage.reservedBytes).toBe(0)
+    },
+  )
 
   test('stores a small body as it came, also where one chunk is all of it and is written over afterwards (I2)', async () => {
     const { stage } = await openScene()

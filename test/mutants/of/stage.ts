@@ -112,7 +112,7 @@ export const ofStage: readonly Mutant[] = [
     name: 'a body that ends early is taken',
     breaks: 'I2',
     file: 'src/stage/intake.ts',
-    find: "    if (expected.size !== undefined && received !== expected.size) throw mismatch('size', expected.size, received)\n    const last",
+    find: '    checkSize(received, expected)\n    const last',
     becomes: '    const last',
     test: 'test/stage/receive.test.ts',
     only: 'refuses at the first byte too many, and at the end when there were too few',
