@@ -67,14 +67,18 @@ export function ledger(database: Database, writer: string, bodies: BodyFiles) {
      + (SELECT count(*) FROM cached WHERE file = @file) + (SELECT count(*) FROM trash WHERE file = @file)`,
   ).pluck()
 
-  /** For changes that follow an effect at a provider: a write that ended meanwhile, or was given up there, is no error. False: that happened. */
-  const change = (token: number, seq: number, provider: number, set: (before: StandingReplica) => void): boolean => {
+  /** For changes that follow an effect at a provider: a write that ended meanwhile, or was given up there, is no error. Undefined: that happened. */
+  const goingOn = (token: number, seq: number, provider: number): StandingReplica | undefined => {
     requireLease(token)
     const replica = replicas.get(seq, provider)
-    if (replica === undefined || replica.state === 'abandoned') return false
+    return replica?.state === 'abandoned' ? undefined : replica
+  }
+
+  const change = (token: number, seq: number, provider: number, set: (before: StandingReplica) => void): void => {
+    const replica = goingOn(token, seq, provider)
+    if (replica === undefined) return
     set(replica)
     replicas.recount(seq)
-    return true
   }
 
   const dropBody = (file: string | null, to: 'unlink' | 'cache') => {
@@ -130,7 +134,12 @@ export function ledger(database: Database, writer: string, bodies: BodyFiles) {
     },
 
     sending(token: number, seq: number, provider: number): boolean {
-      return change(token, seq, provider, () => replicas.move(seq, provider, { state: 'sending' }))
+      const replica = goingOn(token, seq, provider)
+      if (replica === undefined) return false
+      replicas.move(seq, provider, { state: 'sending' })
+      // What is being sent is waited for as before.
+      if (replica.state !== 'waiting') replicas.recount(seq)
+      return true
     },
 
     stored(token: number, seq: number, provider: number, evidence: Evidence): void {

@@ -124,9 +124,14 @@ describe.each(engines)('the journal in %s', engine => {
     const gone = await journal.accept(deletion('b'))
     const lease = await leased(journal)
     for (const { seq } of [put, gone]) {
-      for (const provider of [1, 2]) await lease.stored(seq, provider, evidence())
+      for (const provider of [1, 2]) expect(await lease.sending(seq, provider)).toBe(true)
+      await lease.stored(seq, 1, evidence())
+      await lease.verified(seq, 1)
+      // Still being sent to the other.
       expect(lease.releasable(10).map(write => write.seq)).not.toContain(seq)
-      for (const provider of [1, 2]) await lease.verified(seq, provider)
+      await lease.stored(seq, 2, evidence())
+      expect(lease.releasable(10).map(write => write.seq)).not.toContain(seq)
+      await lease.verified(seq, 2)
     }
     expect(lease.releasable(10).map(({ seq }) => seq)).toEqual([put.seq, gone.seq])
     await lease.release([put, gone].map(({ seq }) => ({ seq, cache: false })))

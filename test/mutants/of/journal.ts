@@ -123,7 +123,7 @@ export const ofJournal: readonly Mutant[] = [
     find: "if (state === 'waiting' || state === 'sending') waiting",
     becomes: "if (state === 'waiting') waiting",
     test: 'test/journal/journal.test.ts',
-    only: 'what was being sent when its process died',
+    only: 'a write that both verified is released',
   },
   {
     name: 'released as soon as it is stored',
