@@ -276,8 +276,8 @@ export function openLane(deps: LaneDeps): Lane {
         capabilities: provider.capabilities,
         provider: paced(provider, slot),
       })
-      // A large body takes its time: that it moves is the guard's business.
-      ticket.succeeded(size > smallBytes ? 0 : clock.monotonic() - started)
+      // A large body takes its time: that it moves is the guard's business. What its requests waited for their turns is our own doing.
+      ticket.succeeded(size > smallBytes ? 0 : clock.monotonic() - started - slot.waitedMs)
       // While the journal commits what came of it, the provider has somebody else's turn.
       slot.succeeded()
       refusals = 0

@@ -116,12 +116,23 @@ async function replicate(deps: ReignDeps, lease: Lease, outer: AbortSignal): Pro
     row,
     provider: guardProvider(provider, { clock, idleMs, deadlineMs, minBytesPerSecond }),
   }))
+  /** Best effort, in the background: a provider drops what is unfinished by its own rule in the end. */
+  const abandonUploads = ({ key, replicas }: WriteRow): void => {
+    for (const { provider, upload } of replicas) {
+      if (upload !== undefined)
+        lanes
+          .get(provider)
+          ?.abandon(key, upload)
+          .catch(() => {})
+    }
+  }
   const restorer = restoring({
     journal,
     lease,
     stage: deps.stage,
     providers: new Map(guarded.map(({ row, provider }) => [row.id, provider])),
     sourceOf: deps.sourceOf,
+    abandonUploads,
     clock,
     emit,
     lost: lose,
@@ -173,16 +184,7 @@ async function replicate(deps: ReignDeps, lease: Lease, outer: AbortSignal): Pro
     uploadIdleMs: options.uploads.idleMs,
     steadyNow: deps.steadyNow,
     isBusy: seq => [...lanes.values()].some(lane => lane.isBusy(seq)),
-    abandonUploads(write) {
-      for (const { provider, upload } of write.replicas) {
-        // Best effort: a provider drops what is unfinished by its own rule in the end.
-        if (upload !== undefined)
-          lanes
-            .get(provider)
-            ?.abandon(write.key, upload)
-            .catch(() => {})
-      }
-    },
+    abandonUploads,
     emit,
   })
 

@@ -36,6 +36,8 @@ export interface RestoringDeps {
   /** By their id in the journal. Guarded: no call of them hangs. */
   readonly providers: ReadonlyMap<number, Provider>
   readonly sourceOf: (write: WriteRow) => Source
+  /** Drops what unfinished uploads of a write left at the providers, in the background. */
+  readonly abandonUploads: (write: WriteRow) => void
   readonly clock: Clock
   readonly emit: Emit
   /** The journal takes no changes from this process any more. */
@@ -156,7 +158,12 @@ export function restoring(deps: RestoringDeps): Restoring {
       await using draft = fetched.draft
       if (draft.size !== size || draft.digests.crc32c !== crc32c || draft.digests.md5 !== md5) return false
       await commitDraft(draft, async body => {
-        if (await lease.restore(seq, body)) return
+        const before = journal.write(seq)
+        if (await lease.restore(seq, body)) {
+          // Their parts may be of the damaged body: they start over, and nobody knows of them any more.
+          if (before !== undefined) deps.abandonUploads(before)
+          return
+        }
         throw new HoldfastError('PRECONDITION', 'the write ended meanwhile', { key, outcome: 'rejected' })
       })
       return true

@@ -83,6 +83,25 @@ test('a driver with its own client reads past the SDK once the SDK has shown the
   }
 })
 
+test('a call whose signal was aborted before asks for no credentials, whose refusal nobody would hear', async () => {
+  await using server = await startRecorder(reply(200, { ...ofObject, 'content-length': '5' }))
+  let isOut = false
+  const asked: unknown[] = []
+  const credentials = async () => {
+    asked.push(isOut)
+    if (isOut) throw Object.assign(new Error('nobody is there'), { name: 'CredentialsProviderError' })
+    return { ...secrets, expiration: new Date(Date.now() + 1_000) }
+  }
+  const provider = await amazonAt(server.endpoint, { credentials })
+  await provider.head('a', signal)
+  await provider.head('a', signal)
+  isOut = true
+  await expect(provider.head('a', AbortSignal.abort(new Error('left')))).rejects.toThrow('left')
+  // An unhandled rejection, which fails the run, comes a turn later.
+  await new Promise(resolve => setTimeout(resolve, 20))
+  expect(asked).not.toContain(true)
+})
+
 test.each(['', null])('credentials whose session token is %j have none, by the SDK and past it', async sessionToken => {
   const looked = reply(200, { ...ofObject, 'content-length': '5' })
   await using server = await startRecorder(looked)

@@ -7,7 +7,8 @@ import type { HoldfastError } from '../../src/core/errors.ts'
 import { guardProvider } from '../../src/core/guarded.ts'
 import { noMemo, type Provider } from '../../src/core/provider.ts'
 import { bytesSource } from '../../src/core/source.ts'
-import { systemClock as clock, systemRandom as random } from '../../src/core/system.ts'
+import type { Clock } from '../../src/core/ports.ts'
+import { systemClock, systemRandom as random } from '../../src/core/system.ts'
 import { newWriter, type Version } from '../../src/core/version.ts'
 import type { Journal } from '../../src/journal/contract.ts'
 import { openJournal } from '../../src/journal/sqlite.ts'
@@ -36,11 +37,12 @@ export async function mending(
   options: {
     readonly maxStageBytes?: number
     readonly mirrorsForeign?: boolean
+    readonly clock?: Clock
     /** Replication stopped. Default: thrown. */
     readonly failed?: (error: HoldfastError) => void
   } = {},
 ): Promise<Mending> {
-  const { maxStageBytes = 100_000_000, mirrorsForeign = true } = options
+  const { maxStageBytes = 100_000_000, mirrorsForeign = true, clock = systemClock } = options
   const root = await mkdtemp(join(process.env['HOLDFAST_TEST_DIR'] ?? tmpdir(), 'holdfast-mend-'))
   const directory = await openDirectory({ path: join(root, 'store'), kind: 'durable', disk: nodeDisk, random, clock })
   const { journal } = await openJournal({

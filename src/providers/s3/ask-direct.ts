@@ -35,9 +35,10 @@ export async function askDirect(
 ): Promise<Direct | undefined> {
   const { direct, client, errors, credentials } = target
   if (credentials.isDue) return undefined
+  // Before anything is begun of which nobody would hear how it ends.
+  signal.throwIfAborted()
   const making = direct.request(asked)
   if (making === undefined) return undefined
-  signal.throwIfAborted()
   const inner = new AbortController()
   const letGo = (): void => inner.abort(over)
   let seen: Seen | undefined

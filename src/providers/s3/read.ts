@@ -26,13 +26,19 @@ export async function headObject(
   const headers = checksumMode(target.dialect())
   const asking = { ...purpose, headers, speaks: spokeOfObject }
   const command = () => new target.sdk.HeadObjectCommand({ Bucket: target.bucket, Key: key })
-  const answer =
-    (await askDirect(target, { method: 'HEAD', key, headers }, asking, signal)) ??
-    (await ask(target, command(), asking, signal))
-  if (answer.refused !== undefined) return await settle(target, bucket, key, answer.refused, signal)
-  const object = describe(key, answer.headers, target.dialect())
-  if (object === undefined) throw protocolError(target.errors, purpose, 'was answered without length, ETag or date')
-  return object
+  for (let isFirst = true; ; isFirst = false) {
+    const answer =
+      (await askDirect(target, { method: 'HEAD', key, headers }, asking, signal)) ??
+      (await ask(target, command(), asking, signal))
+    if (answer.refused === undefined) {
+      const object = describe(key, answer.headers, target.dialect())
+      if (object === undefined) throw protocolError(target.errors, purpose, 'was answered without length, ETag or date')
+      return object
+    }
+    if ((await settle(target, bucket, key, answer.refused, signal)) === 'absent') return undefined
+    // Whatever was refused was so for a moment: the request was signed by a clock that was wrong, say.
+    if (!isFirst) throw answer.refused.error
+  }
 }
 
 export async function getObject(
@@ -53,13 +59,13 @@ export async function getObject(
   const asked = { method: 'GET', key, headers: { ...headers, ...(Range && { range: Range }) } } as const
   const answer = (await askDirect(target, asked, asking, signal)) ?? (await ask(target, command(), asking, signal))
   if (answer.refused === undefined) return bodyOf(target, purpose, answer, key, range, signal)
-  await settle(target, bucket, key, answer.refused, signal)
+  if ((await settle(target, bucket, key, answer.refused, signal)) === 'there') throw answer.refused.error
   return undefined
 }
 
 /**
  * What a refusal to a read means. HEAD has no body, so that a 404 says nothing of the bucket, and a 400 or 403 nothing of the reason:
- * then the bucket is asked for, or one byte of the key, whose refusal has a body.
+ * then the bucket is asked for, or one byte of the key, whose refusal has a body. 'there': the byte was given. Throws what was refused for good.
  */
 async function settle(
   target: Target,
@@ -67,26 +73,33 @@ async function settle(
   key: string,
   refused: Verdict,
   signal: AbortSignal,
-): Promise<undefined> {
-  const { status, code, spoke, error } = refused
-  if (code === 'NoSuchKey' && status === 404) return undefined
+): Promise<'absent' | 'there'> {
+  const { status, code, spoke } = refused
+  if (code === 'NoSuchKey' && status === 404) return 'absent'
   const isMute = code === undefined && (status === 400 || status === 403 || status === 404)
-  if (!isMute || (!spoke && status !== 404)) throw error
+  if (!isMute || (!spoke && status !== 404)) throw refused.error
   if (status === 404 && spoke) {
     const gone = await bucket.isThere(signal)
-    if (gone === undefined) return undefined
+    if (gone === undefined) return 'absent'
     // Some keys may read objects but not ask for the bucket.
     if (gone.error.reason !== 'FORBIDDEN') throw withKey(target, gone, key)
   }
   const closer = await askForByte(target, key, signal)
-  if (closer === undefined) throw error
-  if (closer.status === 404 && closer.code === 'NoSuchKey') return undefined
-  throw closer.code === undefined ? error : closer.error
+  if (closer === undefined) return 'there'
+  if (closer.status === 404 && closer.code === 'NoSuchKey') return 'absent'
+  throw closer.code === undefined ? refused.error : closer.error
 }
 
 async function askForByte(target: Target, key: string, signal: AbortSignal): Promise<Verdict | undefined> {
   const command = new target.sdk.GetObjectCommand({ Bucket: target.bucket, Key: key, Range: 'bytes=0-0' })
-  const answer = await ask(target, command, { call: 'head', key, writes: false, speaks: spokeOfObject }, signal)
+  const asking = { call: 'head', key, writes: false, streams: true, speaks: spokeOfObject } as const
+  const answer = await ask(target, command, asking, signal)
+  if (answer.refused === undefined) {
+    const stream = answer.output.Body as Partial<Readable> | undefined
+    // Let go, it fails while nobody looks.
+    stream?.on?.('error', () => {})
+    answer.letGo()
+  }
   return answer.refused
 }
 
