@@ -30,7 +30,7 @@ test('a provider that asked for a pause, and answers at once after it, is not do
   const faults: Faults = {
     rules: [
       // Each of them looks at its key between two puts, and the pause begins while all of them look.
-      { on: 'put', key: /^k\d$/, times: 3, fault: { kind: 'fail', code: 'PRECONDITION' } },
+      { on: 'put', key: /^k\d$/, times: 3, fault: { kind: 'fail', code: 'PRECONDITION', reason: 'CONDITION' } },
       { on: 'head', key: /^k\d$/, times: 3, fault: { kind: 'before', run: () => (looks++, looked.promise) } },
       { on: 'put', key: 'x', times: 1, fault: { kind: 'before', run: () => (refused++, Promise.reject(slowDown)) } },
       // It ends after them, so that no success comes in between.
