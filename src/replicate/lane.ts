@@ -162,6 +162,7 @@ export function openLane(deps: LaneDeps): Lane {
     if (beginHeld() && limiter.inUse >= limiter.limit) return changed.wait(longestFullMs, signal)
     if (isReplaced()) {
       isAdmitted = false
+      putBack()
       return
     }
     // First: a provider that just came back is to be given little, not what it bore before.
