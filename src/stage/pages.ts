@@ -9,8 +9,8 @@ export const longestPageBytes = 1_048_576
 
 const lengths = [65_536, pageBytes, longestPageBytes] as const
 
-/** Of each length. */
-const mostIdleBytes = 8_388_608
+/** Of each length. With half of it, 64 puts of 100 KiB or 16 of 1 MiB at a time asked for new ones again and again. */
+const mostIdleBytes = 16_777_216
 
 /**
  * Pages that nobody uses now. Getting as much memory from the system and giving it back costs more than filling it, and each time that
