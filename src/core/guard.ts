@@ -59,7 +59,9 @@ export function withLimits<T>(
       inner.abort(reason)
     }
     const abort = (): void => stop(signal?.reason)
-    const idle = watch(clock, idleMs, () => stop(timeout(about, `made no progress for ${idleMs} ms`)))
+    // Where the whole is to take less time than a silence may, the whole ends first.
+    const silenceMs = idleMs > deadlineMs ? Number.POSITIVE_INFINITY : idleMs
+    const idle = watch(clock, silenceMs, () => stop(timeout(about, `made no progress for ${idleMs} ms`)))
     const total = watch(clock, deadlineMs, () => stop(timeout(about, `took more than ${deadlineMs} ms`)))
 
     if (signal?.aborted === true) {

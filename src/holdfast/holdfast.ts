@@ -187,15 +187,7 @@ export function holdfast(deps: HoldfastDeps): Holdfast {
   }
   /** What was begun before `close` may end, as far as `drainMs` allows. */
   const begin = <T>(call: () => Promise<T>): Promise<T> => {
-    const running = (async () => {
-      demandOpen()
-      try {
-        return await call()
-      } catch (error) {
-        tellPoison(error)
-        throw error
-      }
-    })()
+    const running = started(call)
     inFlight.add(running)
     // Between two tries it may wait for nothing but time, which keeps no process alive: who awaits it would never hear of it.
     leave ??= writes.clock.stayAlive?.()
@@ -205,8 +197,20 @@ export function holdfast(deps: HoldfastDeps): Holdfast {
       leave?.()
       leave = undefined
     }
-    running.then(forget, forget)
+    running.then(forget, error => {
+      forget()
+      tellPoison(error)
+    })
     return running
+  }
+  /** A failure is always one of the promise. */
+  const started = <T>(call: () => Promise<T>): Promise<T> => {
+    try {
+      demandOpen()
+      return call()
+    } catch (error) {
+      return Promise.reject(error)
+    }
   }
   const underClose = (signal: AbortSignal | undefined) =>
     signal === undefined ? closing.signal : AbortSignal.any([closing.signal, signal])

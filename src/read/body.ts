@@ -2,7 +2,6 @@ import { Readable } from 'node:stream'
 import { HoldfastError, shown } from '../core/errors.ts'
 import { pause } from '../core/pause.ts'
 import { watch } from '../core/guard.ts'
-import { bodyInMemory } from './body-in-memory.ts'
 import { asError } from './enter.ts'
 import { isHeld } from './knowledge.ts'
 import { checkOf, corrupt, isPinned, type Pin, pinOfLocal, tokenFor } from './pin.ts'
@@ -40,7 +39,6 @@ export interface BodyPlan {
  */
 export function bodyOf(given: BodyPlan, first: Stretch): ReadableStream<Uint8Array> {
   const { deps, pin, start, end } = given
-  if (first.isInMemory) return bodyInMemory(first, end - start, given.signal)
   // Ends with the stream, also when it is cancelled while another place is being asked.
   const over = new AbortController()
   const { signal } = over

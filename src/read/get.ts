@@ -5,6 +5,7 @@ import { withLimits } from '../core/guard.ts'
 import { cutRange } from '../core/range.ts'
 import type { CachedBody, KeyView, WriteRow } from '../journal/contract.ts'
 import { bodyOf, collect } from './body.ts'
+import { bodyInMemory } from './body-in-memory.ts'
 import { asError } from './enter.ts'
 import { infoOfLocal, infoOfRemote } from './info.ts'
 import { type Pin, pinOfLocal, pinOfRemote } from './pin.ts'
@@ -12,7 +13,7 @@ import { pastTheEnd } from './range.ts'
 import { type Answer, type Question, search, type SearchDeps } from './search.ts'
 import { localStretch, openRemote, type Stretch } from './stretch.ts'
 import type { LocalBody, ObjectInfo, ReadDeps, ReadProvider, StoredObject } from './types.ts'
-import { wholeIfSmall, wholeLocal } from './whole.ts'
+import { type Whole, wholeIfSmall, wholeLocal } from './whole.ts'
 
 /** A body that is about to be read, or the news that the range begins past the end of the object. */
 type Ready =
@@ -22,7 +23,7 @@ type Ready =
       readonly pin: Pin
       readonly start: number
       readonly end: number
-      readonly stretch: Stretch
+      readonly stretch: Stretch | Whole
     }
   | { readonly is: 'past-the-end'; readonly size: number }
 
@@ -37,7 +38,7 @@ export async function get(
     remote: (at, patienceMs, asked) => askRemote(deps, key, at, range, patienceMs, asked),
     local: held => readLocal(deps, key, held, range, signal),
     drop(ready) {
-      if (ready.is === 'body') ready.stretch.left()
+      if (ready.is === 'body' && 'left' in ready.stretch) ready.stretch.left()
     },
   }
   const hit = await search(deps, key, view, question, signal)
@@ -45,9 +46,10 @@ export async function get(
   const { value, stale } = hit
   if (value.is === 'past-the-end') throw pastTheEnd(key, value.size)
   const { info, pin, start, end, stretch } = value
-  const size = end - start
-  const open = (): ReadableStream<Uint8Array> => bodyOf({ deps, pin, start, end, signal }, stretch)
-  const { body, bytes } = stretch.isInMemory ? whenAsked(open, stretch, size, signal) : atOnce(open(), size)
+  const { body, bytes } =
+    'bytes' in stretch
+      ? whenAsked(stretch.bytes, signal)
+      : atOnce(bodyOf({ deps, pin, start, end, signal }, stretch), end - start)
   return {
     info,
     ...(range === undefined ? {} : { range: { start, end } }),
@@ -71,22 +73,22 @@ function atOnce(body: ReadableStream<Uint8Array>, size: number): Given {
 }
 
 /** What is in memory, and was compared, becomes a stream only for whoever wants one: making it costs as much as all the rest of reading a small body. */
-function whenAsked(open: () => ReadableStream<Uint8Array>, stretch: Stretch, size: number, signal: AbortSignal): Given {
+function whenAsked(all: Uint8Array, signal: AbortSignal): Given {
   let stream: ReadableStream<Uint8Array> | undefined
   let isRead = false
   const body = (): ReadableStream<Uint8Array> => {
     if (stream !== undefined) return stream
-    stream = open()
+    stream = bodyInMemory(all, signal)
     if (isRead) stream.cancel().catch(() => {})
     return stream
   }
   return {
     body,
     async bytes() {
-      if (isRead || stream !== undefined) return collect(body(), size)
+      if (isRead || stream !== undefined) return collect(body(), all.byteLength)
       signal.throwIfAborted()
       isRead = true
-      return (await stretch.next()).value ?? new Uint8Array()
+      return all
     },
   }
 }
@@ -145,8 +147,14 @@ async function readLocal(
   const pin = pinOfLocal(key, held)
   const body: LocalBody = { ...held, tree: 'seq' in held ? 'stage' : 'cache' }
   const whole = start === 0 && end === size ? await wholeLocal(deps, pin, body, signal) : undefined
-  const stretch = whole ?? (await begun(localStretch(deps, deps.localSource(body), start, end, signal)))
+  const stretch = whole ?? (await checkedOrBegun())
   return { is: 'body', info: infoOfLocal(key, held), pin, start, end, stretch }
+
+  async function checkedOrBegun(): Promise<Stretch | Whole> {
+    const reading = localStretch(deps, deps.localSource(body), start, end, signal)
+    const checked = await wholeIfSmall(deps, pin, start, end, reading)
+    return checked === reading ? await begun(reading) : checked
+  }
 }
 
 /** With its first chunk there: the file is open, so that it may be unlinked now. */

@@ -240,6 +240,7 @@ export async function search<T>(
 
   /** Drops the value where it is, or where nobody can tell. */
   async function isDeletedWhereAbsent(version: Version, value: T): Promise<boolean> {
+    if (absent.length === 0) return false
     let isKept = false
     try {
       isKept = !(await tellDeleted(version))

@@ -12,8 +12,6 @@ import type { ReadDeps, ReadProvider } from './types.ts'
 export interface Stretch {
   /** 'local', or the provider's name. */
   readonly from: string
-  /** All of it is one chunk, which is here already and was compared with its digest: it holds no connection and no file. */
-  readonly isInMemory: boolean
   next(): Promise<IteratorResult<Uint8Array, undefined>>
   /** All bytes that were wanted came. */
   finished(): void
@@ -117,7 +115,6 @@ function remoteStretch(from: string, { items, first, close }: Begun, ticket: Tic
   let ahead = first
   return {
     from,
-    isInMemory: false,
     next() {
       const step = ahead
       if (step === undefined) return items.next()
@@ -151,23 +148,5 @@ export function localStretch(deps: ReadDeps, source: Source, start: number, end:
     leave: () => {},
   })
   const leave = (): void => void items.return?.().catch(() => {})
-  return { from: 'local', isInMemory: false, next: () => items.next(), finished: leave, failed: leave, left: leave }
-}
-
-/** Bytes that are in memory already. */
-export function bytesStretch(from: string, bytes: Uint8Array): Stretch {
-  let rest: Uint8Array | undefined = bytes
-  const nothing = (): void => {}
-  return {
-    from,
-    isInMemory: true,
-    async next() {
-      const value = rest
-      rest = undefined
-      return value === undefined || value.byteLength === 0 ? { done: true, value: undefined } : { done: false, value }
-    },
-    finished: nothing,
-    failed: nothing,
-    left: nothing,
-  }
+  return { from: 'local', next: () => items.next(), finished: leave, failed: leave, left: leave }
 }

@@ -1,6 +1,6 @@
 import { withLimits } from '../core/guard.ts'
 import { corrupt, isWhole, type Pin } from './pin.ts'
-import { bytesStretch, type Stretch } from './stretch.ts'
+import type { Stretch } from './stretch.ts'
 import type { LocalBody, ReadDeps } from './types.ts'
 
 /**
@@ -11,14 +11,21 @@ const wholeBytes = 262_144
 /** From local disk larger ones too: to read them at once costs a third of reading them bit by bit. */
 const wholeLocalBytes = 1_048_576
 
-/** What comes from a provider, in memory and compared, where it is all of a small body; else as it is. */
+/** All of a body, in memory and compared with its digest: it holds no connection and no file. */
+export interface Whole {
+  /** 'local', or the provider's name. */
+  readonly from: string
+  readonly bytes: Uint8Array
+}
+
+/** What comes from one place, in memory and compared, where it is all of a small body; else as it is. */
 export async function wholeIfSmall(
   deps: ReadDeps,
   pin: Pin,
   start: number,
   end: number,
   stretch: Stretch,
-): Promise<Stretch> {
+): Promise<Stretch | Whole> {
   if (start > 0 || end < pin.size || end > wholeBytes) return stretch
   const whole = new Uint8Array(end)
   let at = 0
@@ -34,29 +41,31 @@ export async function wholeIfSmall(
     throw error
   }
   stretch.finished()
-  return compared(deps, pin, stretch.from, whole)
+  if (isWhole(pin, whole)) return { from: stretch.from, bytes: whole }
+  deps.emit('corrupt', { key: pin.key, version: pin.version, from: stretch.from })
+  throw corrupt(pin, stretch.from)
 }
 
-/** All of a body on local disk, in memory and compared; `undefined` where it is too large, or not in one place. A disk that hangs fails it after `idleMs`. */
+/**
+ * All of a body on local disk; `undefined` where it is too large, not in one place, or not what it was: read bit by bit, it says what is wrong with it, and where.
+ * A disk that hangs fails it after `idleMs`.
+ */
 export async function wholeLocal(
-  deps: ReadDeps,
+  { clock, options, localBytes }: ReadDeps,
   pin: Pin,
   held: LocalBody,
   signal: AbortSignal,
-): Promise<Stretch | undefined> {
-  const { clock, options, localBytes } = deps
+): Promise<Whole | undefined> {
   const found = held.size > wholeLocalBytes ? undefined : localBytes(held)
   if (found === undefined) return undefined
-  const about = { what: 'the local copy' }
-  const limits = { clock, idleMs: options.idleMs, deadlineMs: Number.POSITIVE_INFINITY, signal, about }
-  if (found instanceof Uint8Array) return compared(deps, pin, 'local', found)
-  // After an abort nobody looks at it any more.
-  found.catch(() => {})
-  return compared(deps, pin, 'local', await withLimits(limits, () => found))
-}
+  const bytes = found instanceof Uint8Array ? found : await inTime(found)
+  return isWhole(pin, bytes) ? { from: 'local', bytes } : undefined
 
-function compared({ emit }: ReadDeps, pin: Pin, from: string, whole: Uint8Array): Stretch {
-  if (isWhole(pin, whole)) return bytesStretch(from, whole)
-  emit('corrupt', { key: pin.key, version: pin.version, from })
-  throw corrupt(pin, from)
+  function inTime(reading: Promise<Uint8Array>): Promise<Uint8Array> {
+    // After an abort nobody looks at it any more.
+    reading.catch(() => {})
+    const about = { what: 'the local copy' }
+    const limits = { clock, idleMs: options.idleMs, deadlineMs: Number.POSITIVE_INFINITY, signal, about }
+    return withLimits(limits, () => reading)
+  }
 }
