@@ -21,7 +21,7 @@ const mostUnrecorded = 128
 /** While all slots are taken, nobody asks the journal what is due. */
 const longestFullMs = 1_000
 /** What becomes due within so long is looked for together: each look costs more than what it finds. */
-const restMs = 2
+const restMs = 5
 /** The same while nothing is sent. */
 const downRestMs = 50
 

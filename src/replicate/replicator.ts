@@ -23,7 +23,7 @@ const leaseEveryMs = 1_000
 /** What waits for a person, or for time, is tried again so often. */
 const unblockEveryMs = 3_600_000
 /** What is done with may be on local disk for so much longer: many are released in one commit. */
-const houseRestMs = 20
+const houseRestMs = 50
 /** What came of writes is recorded so often: what a power cut takes of it is looked at again. */
 const recordEveryMs = 10
 /** Longest silence of a provider, longest call without a body, slowest body. */
