@@ -235,6 +235,16 @@ export function holdfast(deps: HoldfastDeps): Holdfast {
     }, signal)
   }
 
+  /** What is left may wait for nothing but time, which keeps no process alive: whoever awaits it would never hear of it. */
+  async function awake(work: () => Promise<void>): Promise<void> {
+    const leave = writes.clock.stayAlive?.()
+    try {
+      await work()
+    } finally {
+      leave?.()
+    }
+  }
+
   async function shutDown(drainMs: number): Promise<void> {
     if (drainMs > 0) {
       const stop = new AbortController()
@@ -253,7 +263,7 @@ export function holdfast(deps: HoldfastDeps): Holdfast {
 
   const close = (options?: CloseOptions): Promise<void> => {
     const { drainMs } = checkClose(options)
-    closed ??= shutDown(drainMs)
+    closed ??= awake(() => shutDown(drainMs))
     return closed
   }
 

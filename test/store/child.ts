@@ -56,6 +56,21 @@ try {
       await store.drain({ until: 'verified' })
       say('drained')
       break
+    case 'close':
+      // While what came of copies waits to be recorded, at whatever moment of that.
+      for (let i = 0; i < 20; i++) {
+        const again = i === 0 ? store : await openHoldfast({ directory, primary, secondary, holdMs: 0 })
+        // Whoever only listens is not waited for.
+        const awake = setInterval(() => {}, 1_000)
+        const stored = new Promise(resolve => again.on('stored', resolve))
+        await again.put(`k${i}`, 'body')
+        await stored
+        await new Promise(resolve => setTimeout(resolve, i % 7))
+        clearInterval(awake)
+        await again.close()
+      }
+      say('closed')
+      break
     case 'list':
     case 'reconcile':
       // Nobody answers, so that between two tries nothing is waited for but time.

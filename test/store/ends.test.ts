@@ -55,6 +55,11 @@ describe('a process that never calls close', () => {
       expect({ lines, stderr, code }).toEqual({ lines: [...said, 'exit 0'], stderr: '', code: 0 })
     })
 
+  test('close: ends only when the store is closed, also where only time is waited for (I47)', async () => {
+    const { lines, stderr, code } = await run(['close', join(await scratch(), 'store')])
+    expect({ lines, stderr, code }).toEqual({ lines: ['open', 'closed', 'exit 0'], stderr: '', code: 0 })
+  })
+
   test('loses nothing by that: the next one has it all (P4, I1)', async () => {
     await using directory = await testDirectory({ orphans: 'allowed' })
     await run(['work', directory.path, await closedPort()])
