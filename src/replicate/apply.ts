@@ -359,11 +359,12 @@ async function look({ task, target, now, signal }: Applying): Promise<RemoteObje
 
 /**
  * Not what was wanted is there. After a try with an unknown outcome, something newer may have come over what we wrote: then nobody can tell. Nor where
- * that try may still arrive and find what it asks for: the key absent again, or a token that is a digest, of the same bytes.
+ * that try may still arrive and find what it asks for: the key absent again, or a token that is a digest, of the same bytes. Nor of a delete, whatever is there:
+ * what it asked for is gone, and as long as its marker is missing an older write may have taken that place.
  */
 function refused({ task, mayBeThere, mayArrive, target }: Applying, found: string | undefined): Settled {
-  const { condition, version } = task.write
-  const mayPassYet = mayArrive && (condition === 'absent' || !target.capabilities.uniqueTokens)
+  const { condition, kind, version } = task.write
+  const mayPassYet = mayArrive && (kind === 'delete' || condition === 'absent' || !target.capabilities.uniqueTokens)
   if (mayPassYet || (mayBeThere && (found === undefined || found > version)))
     return {
       is: 'refused',

@@ -122,3 +122,13 @@ test.each(['put', 'delete'] as const)(
     await expect(apply(unheard), 'nobody tells the time there').rejects.toMatchObject({ reason: 'CLOCK' })
   },
 )
+
+test('a conditional delete with a try whose answer was lost is not said to be refused, whatever is there now: what it was to delete is gone (I15)', async () => {
+  const inner = memory({ name: 'a', clock })
+  const wanted = { state: 'tentative', condition: { version: newer } } as const
+  await putAt(inner, 'k', 'of a clock behind', { version: older })
+  const tried = { ...applying(inner, 'delete', wanted), mayBeThere: true, mayArrive: true }
+  expect(await apply(tried)).toMatchObject({ is: 'refused', code: 'UNAVAILABLE', outcome: 'unknown' })
+  const first = applying(inner, 'delete', wanted)
+  expect(await apply(first)).toMatchObject({ is: 'refused', code: 'PRECONDITION', outcome: 'rejected' })
+})

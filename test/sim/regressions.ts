@@ -109,4 +109,30 @@ export const regressions: readonly { readonly name: string; readonly plan: Plan 
       endMs: 2000,
     },
   },
+  {
+    name: 'a conditional delete whose answer was lost is not said to be refused because an older put took that place: its marker may still arrive (seed 9674, I14, I15)',
+    plan: {
+      seed: 9674,
+      engine: 'memory',
+      machines: [
+        { ...machine, skewMs: 87263 },
+        { ...machine, skewMs: 146810 },
+        { ...machine, skewMs: 67693 },
+      ],
+      providers: [provider, provider],
+      store: { ...store, holdMs: 160_000 },
+      isNew: false,
+      steps: [
+        { ...put, slot: 0, key: 'k/3', body: 'body 9674.10', size: 51, at: 3680.326 },
+        { ...put, slot: 1, key: 'k/0', body: 'body 9674.11', size: 18, at: 4406.106 },
+        { what: 'list', slot: 1, at: 10387.552 },
+        { what: 'mood', provider: 0, mood: 'flaky', ms: 40000, at: 11367.811 },
+        { what: 'delete', slot: 1, key: 'k/3', isConditional: true, at: 14559.059 },
+        { what: 'get', slot: 1, key: 'k/3', abortMs: undefined, at: 14565.075 },
+        { what: 'head', slot: 2, key: 'k/1', abortMs: undefined, at: 16460.022 },
+        { ...put, slot: 2, key: 'k/3', body: 'body 9674.4', size: 55, as: 'slow stream', at: 16967.424 },
+      ],
+      endMs: 20000,
+    },
+  },
 ]
