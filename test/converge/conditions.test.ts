@@ -7,7 +7,7 @@ import type { Holdfast } from '../../src/holdfast/holdfast.ts'
 import { openWith } from '../../src/holdfast/open.ts'
 import { memory } from '../../src/providers/memory.ts'
 import { nodeDisk } from '../../src/stage/disk.ts'
-import { bodyAt, keysOf, testDirectory } from '../support/store.ts'
+import { bodyAt, keysOf, releaseOf, testDirectory } from '../support/store.ts'
 import { skewed } from './clock.ts'
 
 const minutes = 60_000
@@ -70,7 +70,9 @@ test('a create-only put that is acknowledged stays, also after a delete by a mac
 test('a conditional write over a version of a machine whose clock is ahead is newer than that (I12)', async () => {
   await using machines = await twoMachines()
   const { providers, here, ahead } = machines
+  const released = releaseOf(ahead, 'k')
   const before = await ahead.put('k', 'before', { ack: 'all' })
+  await released
   const over = { if: { version: before.version } }
   await expect(here.put('k', 'after', over)).rejects.toMatchObject({ code: 'UNAVAILABLE', outcome: 'rejected' })
   const after = await here.put('k', 'after', over)

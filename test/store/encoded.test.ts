@@ -23,7 +23,7 @@ import type { Faults } from '../../src/testing/faulty/rules.ts'
 import { seedOf } from '../core/encode-properties.ts'
 import { someKeys } from '../core/keys.ts'
 import { putOf } from '../providers/s3-recorder.ts'
-import { bodyAt, eventually, keysOf, testDirectory } from '../support/store.ts'
+import { bodyAt, eventually, keysOf, releaseOf, testDirectory } from '../support/store.ts'
 
 const seed = seedOf('a store of encoded keys')
 const never = new AbortController().signal
@@ -213,7 +213,11 @@ test('reconcile compares the keys of a prefix, and tells of them by key; its cur
   await using directory = await testDirectory()
   const [first, second] = [memory({ name: 'first' }), memory({ name: 'second' })]
   const store = await directory.open([first, second], { keys: 'encode' })
-  for (const key of ['a/', 'a//x', 'a/y', 'b']) await (await store.put(key, key)).replicated({ until: 'verified' })
+  for (const key of ['a/', 'a//x', 'a/y', 'b']) {
+    const released = releaseOf(store, key)
+    await store.put(key, key)
+    await released
+  }
   for (const key of ['a/', 'a//x', 'b']) await second.delete(encodeKey(key), undefined, never)
   const run = store.reconcile({ prefix: 'a/' })
   const drifts = await all(run)

@@ -50,6 +50,17 @@ export async function bodyAt(provider: Provider, key: string): Promise<Buffer | 
   return Buffer.concat(chunks)
 }
 
+/** Resolves when local disk has given up a write of this key that is not done yet: from then on the providers are asked. Call it before the write. */
+export function releaseOf(store: Holdfast, key: string): Promise<void> {
+  return new Promise(resolve => {
+    const stop = store.on('released', released => {
+      if (released.key !== key) return
+      stop()
+      resolve()
+    })
+  })
+}
+
 /** Waits until it is so, looking every few milliseconds; rejects with what was last thrown or seen after `ms`. */
 export async function eventually<T>(look: () => T | Promise<T>, ms = 10_000): Promise<NonNullable<T>> {
   const end = Date.now() + ms
