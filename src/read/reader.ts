@@ -1,5 +1,5 @@
 import { guardProvider, openGuarded } from '../core/guarded.ts'
-import type { KeyView } from '../journal/contract.ts'
+import type { KeyView, WriteRow } from '../journal/contract.ts'
 import { get } from './get.ts'
 import { head } from './head.ts'
 import { createHedges } from './hedge.ts'
@@ -31,7 +31,10 @@ export function createReader(given: Given): Reader {
   }
 }
 
-/** A write that is superseded may lose its body while it is looked for: then the newer one is what is wanted. */
+/**
+ * A write that is superseded may lose its body while it is looked for: then the newer one is what is wanted. So is one that was fetched anew in the place of a
+ * damaged one.
+ */
 async function steadily<T>(
   { journal }: ReadDeps,
   key: string,
@@ -44,9 +47,17 @@ async function steadily<T>(
     try {
       return await read(view)
     } catch (error) {
-      if (signal.aborted || tries === mostTries || journal.view(key).open?.seq === view.open?.seq) throw error
+      if (signal.aborted || tries === mostTries || isSame(journal.view(key).open, view.open)) throw error
     }
   }
+}
+
+function isSame(now: WriteRow | undefined, before: WriteRow | undefined): boolean {
+  return now?.seq === before?.seq && fileOf(now) === fileOf(before)
+}
+
+function fileOf(write: WriteRow | undefined): string | undefined {
+  return write?.body.in === 'file' ? write.body.file : undefined
 }
 
 function noSignal(): AbortSignal {

@@ -127,6 +127,23 @@ test('a write that loses its body to a newer one while it is looked for is read 
   expect(await textOf(await w.get(key))).toBe('newer')
 })
 
+test('a damaged body in whose place another was fetched while it was looked for is read as that, with no provider there (D10)', async () => {
+  const w = world()
+  for (const place of w.places) place.faults.rules = [{ fault: outage }]
+  const whole = row({ key, n: 2, body: 'whole', at: { 1: 'stored', 2: 'waiting' } })
+  w.know(key, { open: { ...whole, body: { in: 'file', file: 'damaged' } } })
+  const name = localName({ tree: 'stage', crc32c: whole.crc32c })
+  w.local.set(name, {
+    ...bytesSource(Buffer.from('whole'), whole),
+    async *open() {
+      w.know(key, { open: { ...whole, body: { in: 'file', file: 'fetched' } } })
+      w.local.set(name, bytesSource(Buffer.from('whole'), whole))
+      yield await Promise.reject(new HoldfastError('CORRUPT', 'gone', { reason: 'LOCAL_CORRUPT', field: 'body' }))
+    },
+  })
+  expect(await textOf(await w.get(key))).toBe('whole')
+})
+
 // ---- one after the other
 
 test('the primary answers first, and nobody else is asked', async () => {
