@@ -56,7 +56,7 @@ describe('an object', () => {
       etag: '5d41402abc4b2a76b9719d911017c592',
       modifiedAt: new Date('2026-11-21T10:00:00Z'),
       attested: { crc32c: '9a71bb4c', md5: '5d41402abc4b2a76b9719d911017c592' },
-      serverTime: Date.parse('2026-11-22T03:00:00Z'),
+      serverTime: Date.parse(named.date),
     })
     expect(object?.headers).toEqual({
       contentType: 'image/png',

@@ -62,8 +62,8 @@ export async function startRecorder(answer: Answer): Promise<Recorder> {
   return recorder
 }
 
-/** What every answer of S3 carries, and those about an object. */
-export const named = { 'x-amz-request-id': 'TX0001', 'x-amz-id-2': 'abc', date: 'Sun, 22 Nov 2026 03:00:00 GMT' }
+/** What every answer of S3 carries, and those about an object. The date is that of today: by one of another time the client would correct its clock. */
+export const named = { 'x-amz-request-id': 'TX0001', 'x-amz-id-2': 'abc', date: new Date().toUTCString() }
 export const ofObject = {
   ...named,
   etag: '"5d41402abc4b2a76b9719d911017c592"',
