@@ -534,6 +534,8 @@ describe('listings of what is unfinished', () => {
       new ListMultipartUploadsCommand({ Bucket, Prefix: 'up/', Delimiter: '/', KeyMarker: 'up/c/' }),
     )
     expect(rest.Uploads?.map(({ Key }) => Key)).toEqual(['up/\uffee', 'up/\u{1f600}'])
+    const oddly = client.send(new ListMultipartUploadsCommand({ Bucket, EncodingType: 'base64' as 'url' }))
+    expect(await refusal(oddly)).toBe('InvalidArgument 400')
     for (const [Key, UploadId] of begun) await client.send(new AbortMultipartUploadCommand({ Bucket, Key, UploadId }))
     expect(await client.send(new ListMultipartUploadsCommand({ Bucket, Prefix: 'up/' }))).not.toHaveProperty('Uploads')
   })

@@ -38,6 +38,19 @@ test('a primary that hangs delays neither acks nor the secondary, and gets every
   expect((await keysOf(inner)).length).toBe(20)
 })
 
+test('a provider that takes everything but the mark that somebody replicates to it gets everything else', async () => {
+  await using directory = await testDirectory()
+  const { faults, inner, a, b } = pair()
+  faults.rules = [{ on: 'put', key: '.holdfast/attended', fault: outage }]
+  const store = await directory.open([a, b])
+  await (await store.put('k', 'body')).replicated({ until: 'verified' })
+  expect(faults.calls?.filter(({ operation, key }) => operation === 'put' && key === '.holdfast/attended')).not.toEqual(
+    [],
+  )
+  expect((await bodyAt(inner, 'k'))?.toString()).toBe('body')
+  expect(await bodyAt(inner, '.holdfast/attended')).toBeUndefined()
+})
+
 test('a network that is down opens the breaker, shows in status, and drains by itself when it is back (N1, I29, I33)', async () => {
   await using directory = await testDirectory()
   const { faults, inner, a, b } = pair()
